@@ -1,0 +1,70 @@
+"""Every Redis key that Stoppress uses, spelt once. Keys of one partition share its hash tag.
+
+With P partitions a page lives on partition crc32(page id) mod P. Everything that one script
+touches carries the same tag, so it touches one slot of a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+from msgspec import Struct
+
+
+class Keys(Struct, frozen=True):
+    """The keys of one partition."""
+
+    prefix: str = "stoppress"
+    partition: int = 0
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((self.prefix, f"{{{self.partition}}}", *parts))
+
+    @property
+    def events(self) -> str:
+        """Stream of entry and page events."""
+        return self._key("events")
+
+    @property
+    def alerts(self) -> str:
+        """Stream of alert events."""
+        return self._key("alerts")
+
+    @property
+    def dead(self) -> str:
+        """Stream of what could not be delivered or read, with the reason."""
+        return self._key("alerts", "dead")
+
+    @property
+    def pages(self) -> str:
+        """Hash: page id to the JSON of a Page. What is followed."""
+        return self._key("pages")
+
+    def meta(self, page: str) -> str:
+        """Hash: `version`, `last_event_id` and `meta` (the JSON of a PageMeta)."""
+        return self._key("page", page, "meta")
+
+    def entries(self, page: str) -> str:
+        """Hash: entry id to the JSON of an EntryState."""
+        return self._key("page", page, "entries")
+
+    def health(self, page: str) -> str:
+        """String: the JSON of a Health, written after every poll."""
+        return self._key("page", page, "health")
+
+    def lease(self, page: str) -> str:
+        """String with a time to live: the fencing token of the poller that owns the page."""
+        return self._key("page", page, "lease")
+
+    def fence(self, page: str) -> str:
+        """Counter that fencing tokens are drawn from."""
+        return self._key("page", page, "fence")
+
+    def ledger(self, alert: str) -> str:
+        """Hash: the state of an alert and of its delivery on every channel."""
+        return self._key("alert", alert)
+
+
+def partition_of(page: str, partitions: int) -> int:
+    """The partition that a page lives on."""
+    return crc32(page.encode()) % partitions

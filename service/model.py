@@ -1,0 +1,331 @@
+"""The words of the contract as frozen types. No I/O, no clock, no other module of Stoppress.
+
+Times are aware datetimes in UTC. Text is plain; links and emphasis are marks over it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+
+class Author(Struct, frozen=True):
+    """Who wrote an entry, with the role that the page gives ("Russia editor")."""
+
+    name: str
+    role: str | None = None
+
+
+class Mark(Struct, frozen=True):
+    """A link or emphasis over text[start:end], in code points."""
+
+    start: int
+    end: int
+    kind: Literal["link", "strong", "em"]
+    url: str | None = None
+
+
+class Line(Struct, frozen=True):
+    """A run of text with its marks: one list item."""
+
+    text: str
+    marks: tuple[Mark, ...] = ()
+
+
+class Paragraph(Struct, frozen=True, tag_field="type", tag="paragraph"):
+    """A paragraph of text."""
+
+    text: str
+    marks: tuple[Mark, ...] = ()
+
+
+class ListBlock(Struct, frozen=True, tag_field="type", tag="list"):
+    """A bulleted or numbered list."""
+
+    items: tuple[Line, ...]
+    ordered: bool = False
+
+
+class Quote(Struct, frozen=True, tag_field="type", tag="quote"):
+    """Quoted words; cite: whose they are."""
+
+    text: str
+    marks: tuple[Mark, ...] = ()
+    cite: str | None = None
+
+
+class Heading(Struct, frozen=True, tag_field="type", tag="heading"):
+    """A heading inside an entry."""
+
+    text: str
+    level: int = 3
+
+
+class Image(Struct, frozen=True, tag_field="type", tag="image"):
+    """An image with its words kept apart from the entry's text."""
+
+    url: str | None = None
+    alt: str | None = None
+    caption: str | None = None
+    credit: str | None = None
+
+
+class Video(Struct, frozen=True, tag_field="type", tag="video"):
+    """A video or audio clip."""
+
+    url: str | None = None
+    caption: str | None = None
+
+
+class Embed(Struct, frozen=True, tag_field="type", tag="embed"):
+    """Something that another site provides: a post, a chart."""
+
+    provider: str | None = None
+    url: str | None = None
+
+
+class Table(Struct, frozen=True, tag_field="type", tag="table"):
+    """Rows of cells as text."""
+
+    rows: tuple[tuple[str, ...], ...]
+
+
+Block = Paragraph | ListBlock | Quote | Heading | Image | Video | Embed | Table
+Media = Image | Video
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One post of a live page.
+
+    body holds the text blocks and embeds, media the images and videos, each in page order.
+    position counts from 1 at the top of the page, as it was when this was observed.
+    """
+
+    id: str
+    title: str | None = None
+    published: datetime | None = None
+    updated: datetime | None = None
+    labels: tuple[str, ...] = ()
+    authors: tuple[Author, ...] = ()
+    body: tuple[Block, ...] = ()
+    media: tuple[Media, ...] = ()
+    url: str | None = None
+    position: int = 0
+
+    @property
+    def text(self) -> str:
+        """The body as plain text, one block or list item a line. No caption, credit or alt text."""
+        return "\n".join(line for block in self.body for line in block_lines(block))
+
+
+def block_lines(block: Block) -> Iterator[str]:
+    """The text lines of a block. Media and embeds have none: their words are not the entry's."""
+    match block:
+        case Paragraph(text=text) | Quote(text=text) | Heading(text=text):
+            yield text
+        case ListBlock(items=items):
+            for item in items:
+                yield item.text
+        case Table(rows=rows):
+            for row in rows:
+                yield "\t".join(row)
+        case Image() | Video() | Embed():
+            return
+
+
+def content(entry: Entry) -> dict[str, object]:
+    """The fields of an entry whose change is an edit, without what changes by itself.
+
+    Left out: id, url, updated and position; the host, size folder and query of media addresses.
+    """
+    return {
+        "title": entry.title,
+        "published": entry.published,
+        "labels": sorted(entry.labels),
+        "authors": entry.authors,
+        "body": entry.body,
+        "media": [_media_content(medium) for medium in entry.media],
+    }
+
+
+def _media_content(medium: Media) -> tuple[str | None, ...]:
+    words: tuple[str | None, ...]
+    match medium:
+        case Image(alt=alt, caption=caption, credit=credit):
+            words = ("image", alt, caption, credit)
+        case Video(caption=caption):
+            words = ("video", caption)
+    if any(words[1:]) or medium.url is None:
+        return words
+    return (*words, urlsplit(medium.url).path.rsplit("/", 1)[-1])
+
+
+def digest(*parts: object) -> str:
+    """A stable 128-bit hex digest over JSON-encodable parts."""
+    return hashlib.blake2b(
+        msgspec.json.encode(parts, order="deterministic"), digest_size=16
+    ).hexdigest()
+
+
+def body_digest(body: bytes) -> str:
+    """Two bodies with the same digest are the same bytes."""
+    return hashlib.blake2b(body, digest_size=16).hexdigest()
+
+
+def content_digest(entry: Entry) -> str:
+    """Two entries with the same digest say the same."""
+    return digest(content(entry))
+
+
+# --- what one poll saw -------------------------------------------------------------------------
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """The page apart from its entries. live: what the page says of itself, if it does."""
+
+    title: str | None = None
+    summary: str | None = None
+    url: str | None = None
+    live: bool | None = None
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What one poll saw: entries in page order (top first).
+
+    complete: the source knows that no entry lies below the last one; otherwise this is a window.
+    warnings: what `stoppress check` should tell a person; never an event.
+    """
+
+    source: str
+    head: Head
+    entries: tuple[Entry, ...]
+    seen_at: datetime
+    complete: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Clocks(Struct, frozen=True, kw_only=True):
+    """What a response says of its own age; each clock is only ever compared with itself.
+
+    modified: Last-Modified. generated: Date less Age (RFC 9111 section 4.2.3), never in the future.
+    """
+
+    modified: datetime | None = None
+    generated: datetime | None = None
+
+
+# --- what is known of a page ---------------------------------------------------------------------
+
+PageStatus = Literal["live", "paused", "ended"]
+HealthStatus = Literal["healthy", "stale", "blocked", "degraded", "ended"]
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """A page that is followed. source: forced source, or None to detect it from the page."""
+
+    id: str
+    url: str
+    source: str | None = None
+    paused: bool = False
+
+
+class PageRef(Struct, frozen=True, kw_only=True):
+    """How an event names its page."""
+
+    id: str
+    url: str
+    title: str | None = None
+    source: str | None = None
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """Whether we can see the page. Written after every poll.
+
+    since: when `status` began. failures: bad polls in a row. reason: the code of the last one.
+    next_poll: when the next poll is due; a reader that finds it long past knows that nobody polls.
+    """
+
+    status: HealthStatus = "healthy"
+    reason: str | None = None
+    detail: str | None = None
+    since: datetime | None = None
+    last_poll: datetime | None = None
+    last_good_poll: datetime | None = None
+    next_poll: datetime | None = None
+    failures: int = 0
+
+
+class Pending(Struct, frozen=True, kw_only=True):
+    """A change that goes back in time and waits for good polls in a row that agree on it.
+
+    digest: what the entry (or the head) would become. after, at: as in an event's `observed`.
+    """
+
+    kind: Literal["removed", "edited", "restored", "updated"]
+    digest: str
+    polls: int
+    after: datetime | None
+    at: datetime
+
+
+class EntryState(Struct, frozen=True, kw_only=True):
+    """The last revision of an entry, with the digests of the earlier ones."""
+
+    entry: Entry
+    revision: int
+    baseline: bool = False
+    removed: bool = False
+    digest: str
+    earlier: tuple[str, ...] = ()
+
+
+class PageMeta(Struct, frozen=True, kw_only=True):
+    """A page's state apart from its entries; written whole with every commit.
+
+    version counts commits, sequence counts events. opened: a first snapshot was accepted.
+    window: the entry ids of the last good snapshot, oldest first, with pending removals kept in
+    their place. horizon: the oldest published time of the baseline. heads: digests of earlier
+    heads. aliases: ids that the publisher re-issued, mapped to the id we publish. pending: by entry
+    id, and under "" the head. body_digest, etag, last_modified, clocks: of the last accepted body,
+    true only together with this version.
+    """
+
+    version: int = 0
+    sequence: int = 0
+    last_event_id: str | None = None
+    source: str | None = None
+    opened: bool = False
+    head: Head = Head()
+    heads: tuple[str, ...] = ()
+    status: PageStatus = "live"
+    degraded: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
+    body_digest: str | None = None
+    clocks: Clocks = Clocks()
+    window: tuple[str, ...] = ()
+    pending: dict[str, Pending] = {}
+    aliases: dict[str, str] = {}
+    horizon: datetime | None = None
+    last_good_poll: datetime | None = None
+
+
+class PageState(Struct, frozen=True, kw_only=True):
+    """All that is known of a page."""
+
+    page: Page
+    meta: PageMeta = PageMeta()
+    entries: dict[str, EntryState] = {}
+
+    @property
+    def ref(self) -> PageRef:
+        """How events name this page."""
+        return PageRef(
+            id=self.page.id, url=self.page.url, title=self.meta.head.title, source=self.meta.source
+        )
