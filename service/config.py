@@ -1,0 +1,318 @@
+"""Settings: one TOML file and STOPPRESS_* variables, checked before anything starts.
+
+The types below are the whole list of settings, with their defaults and bounds. An unknown or wrong
+setting is refused with its name, its place and what is allowed. Nothing here reads the process
+environment: the caller passes it in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from service.errors import ConfigError
+
+Seconds = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+PageId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
+HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the settings file."""
+
+
+class RedisSettings(_Section, frozen=True):
+    """Where events and state live.
+
+    url: redis://, rediss:// or unix:// address; without one `stoppress up` starts its own server.
+    prefix: first part of every key.
+    """
+
+    url: Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://")] | None = None
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]+$")] = "stoppress"
+
+
+class StreamSettings(_Section, frozen=True):
+    """max_events: about how many events the stream keeps; older ones are trimmed."""
+
+    max_events: Count = 100_000
+
+
+class PollSettings(_Section, frozen=True):
+    """How pages are fetched and how sure we must be.
+
+    contact: e-mail address or URL for the User-Agent; required for pages outside this machine.
+    floor_s, ceiling_s: shortest and longest time between two polls of a page that answers.
+    retry_ceiling_s: longest time between two polls of a page that fails.
+    timeout_s, max_body_bytes: limits of one fetch, after decompression.
+    confirm_polls: good polls in a row that must agree before something goes back in time (an entry
+    is withdrawn, restored, or returns to an earlier wording).
+    degraded_after_polls: bad polls in a row before `page.degraded` is published.
+    mass_loss: share of the visible entries that may vanish at once before the page is doubted.
+    gap_s: after so long without a good poll, what is new counts as baseline and does not alert.
+    lease_s: how long a page stays with a poller that has gone silent.
+    """
+
+    contact: str | None = None
+    floor_s: Annotated[float, Meta(ge=0.05)] = 10.0
+    ceiling_s: Seconds = 120.0
+    retry_ceiling_s: Seconds = 300.0
+    timeout_s: Seconds = 20.0
+    max_body_bytes: Count = 16 * 1024 * 1024
+    confirm_polls: Count = 3
+    degraded_after_polls: Count = 3
+    mass_loss: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    gap_s: Seconds = 3600.0
+    lease_s: Annotated[float, Meta(ge=1)] = 15.0
+
+    def __post_init__(self) -> None:
+        if self.floor_s > self.ceiling_s:
+            raise ValueError(f"floor_s {self.floor_s:g} is above ceiling_s {self.ceiling_s:g}")
+
+
+class GatewaySettings(_Section, frozen=True):
+    """Where the gateway listens and what it allows.
+
+    port 0 takes a free port. ring_events: how many events are kept in memory for subscribers.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8037
+    heartbeat_s: Seconds = 20.0
+    ring_events: Count = 5_000
+    max_subscribers: Count = 10_000
+    max_message_bytes: Count = 16 * 1024
+
+
+class WebhookSettings(_Section, frozen=True):
+    """A receiver of Standard Webhooks. secret: `whsec_` and the base64 of 24 to 64 bytes."""
+
+    url: HttpUrl
+    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    timeout_s: Seconds = 10.0
+
+
+class AlertSettings(_Section, frozen=True):
+    """Which channels alerts go to.
+
+    deadline_s: an alert that could not be delivered for so long goes to the dead letters.
+    claim_after_s: work that a worker left undone for so long is taken over by another.
+    webhooks: a table for each receiver, by name.
+    """
+
+    console: bool = True
+    deadline_s: Seconds = 3600.0
+    claim_after_s: Seconds = 30.0
+    webhooks: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")], WebhookSettings] = {}
+
+
+class LogSettings(_Section, frozen=True):
+    """format auto: coloured lines on a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class PageSettings(_Section, frozen=True):
+    """A page to follow. source: read it with this source instead of the one that is detected."""
+
+    url: HttpUrl
+    id: PageId | None = None
+    source: str | None = None
+
+
+class Settings(_Section, frozen=True):
+    """Everything that can be set. data_dir: where the embedded server keeps its data."""
+
+    data_dir: str = "~/.local/share/stoppress"
+    redis: RedisSettings = field(default_factory=RedisSettings)
+    stream: StreamSettings = field(default_factory=StreamSettings)
+    poll: PollSettings = field(default_factory=PollSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    pages: tuple[PageSettings, ...] = ()
+
+
+SECTIONS: dict[str, type[_Section]] = {
+    name: kind
+    for name, kind in get_type_hints(Settings).items()
+    if isinstance(kind, type) and issubclass(kind, _Section)
+}
+# Read by the command and by the tests, and no settings themselves.
+NOT_SETTINGS = frozenset({"STOPPRESS_CONFIG", "STOPPRESS_CORPUS"})
+DEFAULT_FILE = "stoppress.toml"
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Mapping[str, object]]
+) -> Settings:
+    """Settings from defaults, then the file, then STOPPRESS_* variables, then `overrides`.
+
+    path: the file; None takes ./stoppress.toml when it is there. overrides: values by section and
+    key, None for those not given.
+    Raises ConfigError that names the setting, where it stands and what is allowed.
+    """
+    chosen = path or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
+    tree = _expand(_read(chosen), environ, str(chosen)) if chosen else {}
+    settings = _convert(tree, str(chosen or DEFAULT_FILE))
+    for variable, section, key, text in _variables(environ):
+        settings = _with(settings, section, key, text, where=variable, strict=False)
+    for section, values in overrides.items():
+        for key, value in values.items():
+            if value is not None:
+                where = f"--{key.removesuffix('_s').replace('_', '-')}"
+                settings = _with(settings, section, key, value, where=where, strict=True)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("config.missing", "no such file", where=str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("config.unreadable", str(error), where=str(path)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            "config.malformed",
+            f"not valid TOML: {error}",
+            where=str(path),
+            fix="see https://toml.io",
+        ) from None
+
+
+def _expand(value: Any, environ: Mapping[str, str], where: str) -> Any:
+    """Replace a value that is wholly "${NAME}" by that variable: secrets stay out of the file."""
+    match value:
+        case dict():
+            return {key: _expand(inner, environ, where) for key, inner in value.items()}
+        case list():
+            return [_expand(inner, environ, where) for inner in value]
+        case str() if name := re.fullmatch(r"\$\{(\w+)\}", value):
+            if name[1] not in environ:
+                raise ConfigError(
+                    "config.invalid",
+                    f"{value} is not in the environment",
+                    where=where,
+                    fix=f"set {name[1]}",
+                )
+            return environ[name[1]]
+        case _:
+            return value
+
+
+def _convert(tree: dict[str, Any], where: str) -> Settings:
+    try:
+        return msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, where) from None
+
+
+def _with(
+    settings: Settings, section: str, key: str, value: object, *, where: str, strict: bool
+) -> Settings:
+    """Settings with one value replaced and checked by the same types as the file."""
+    tree = msgspec.to_builtins(settings)
+    (tree[section] if section else tree)[key] = value
+    if strict:
+        return _convert(tree, where)
+    kind = get_type_hints(SECTIONS[section] if section else Settings, include_extras=True)[key]
+    try:
+        converted = msgspec.to_builtins(msgspec.convert(value, kind, strict=False))
+    except msgspec.ValidationError as error:
+        raise _refusal(error, where) from None
+    (tree[section] if section else tree)[key] = converted
+    return _convert(tree, where)
+
+
+def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """(variable, section or "", key, value) of every STOPPRESS_* variable; refuses unknown ones."""
+    known = {f"STOPPRESS_{n}".upper(): (s, k) for n, s, k in _settable()}
+    found: list[tuple[str, str, str, str]] = []
+    for name in sorted(n for n in environ if n.startswith("STOPPRESS_") and n not in NOT_SETTINGS):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+            raise ConfigError(
+                "config.unknown", "unknown setting", where=name, fix=f"nearest: {', '.join(near)}"
+            )
+        found.append((name, *known[name], environ[name]))
+    return found
+
+
+def _settable() -> list[tuple[str, str, str]]:
+    """(variable name without prefix, section, key) of all settings that fit in one variable."""
+    flat: list[tuple[str, str, str]] = [("data_dir", "", "data_dir")]
+    for section, kind in SECTIONS.items():
+        flat += [
+            (f"{section}_{key}", section, key)
+            for key in kind.__struct_fields__
+            if key != "webhooks"
+        ]
+    return flat
+
+
+def _refusal(error: msgspec.ValidationError, where: str) -> ConfigError:
+    """msgspec's message with the setting's dotted name and, if unknown, what is allowed."""
+    message, _, path = str(error).partition(" - at `$")
+    name = path.rstrip("`").lstrip(".").replace("[...]", "")
+    if unknown := re.search(r"unknown field `([^`]+)`", message):
+        allowed = _fields_at(name)
+        dotted = f"{name}.{unknown[1]}".lstrip(".")
+        return ConfigError(
+            "config.unknown", f"unknown setting {dotted}", where=where, fix=f"allowed: {allowed}"
+        )
+    lowered = message[:1].lower() + message[1:]
+    text = f"{name}: {lowered}" if name else lowered
+    return ConfigError("config.invalid", text, where=where, fix="see docs/configuration.md")
+
+
+def _fields_at(name: str) -> str:
+    kinds: dict[str, type[_Section]] = {
+        "": Settings,
+        **SECTIONS,
+        "alerts.webhooks": WebhookSettings,
+        "pages": PageSettings,
+    }
+    kind = kinds.get(name, Settings)
+    return ", ".join(kind.__struct_fields__)
+
+
+def page_settings(url: str, page_id: str | None, source: str | None) -> PageSettings:
+    """A page given on the command line, checked like one in the file. Raises ConfigError."""
+    given = {"url": url, "id": page_id, "source": source}
+    try:
+        return msgspec.convert(given, PageSettings)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, url) from None
+
+
+def page_id(url: str) -> str:
+    """A short name for a page: its host and the last part of its path."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removeprefix("www.")
+    last = parts.path.rstrip("/").rsplit("/", 1)[-1]
+    port = f"-{parts.port}" if parts.port else ""
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{host}{port}-{last}".lower()).strip("-.")
+    return name[:80].rstrip("-.") or "page"
+
+
+def data_dir(settings: Settings) -> Path:
+    """The data directory as an absolute path."""
+    return Path(os.path.expanduser(settings.data_dir)).resolve()  # noqa: PTH111 - keeps "~user" too
+
+
+def levels() -> tuple[str, ...]:
+    """The log levels that can be set."""
+    return get_args(get_type_hints(LogSettings)["level"])
