@@ -1,0 +1,60 @@
+"""The registry of sources: which there are, and which of them reads a page. Pure.
+
+A new source is one module here and one line in SOURCES. Nothing outside of this package names one.
+"""
+
+from __future__ import annotations
+
+from service.errors import ConfigError, PageError
+from service.model import Snapshot
+from service.sources import bbc, html, jsonld, text
+from service.sources.base import Document, Source, body_text, form
+from service.sources.times import recorded_at
+
+__all__ = ["SOURCES", "Document", "Source", "by_name", "detect", "read", "recorded_at"]
+
+# In the order in which they are asked: a page's own markup says more than its JSON-LD.
+SOURCES: dict[str, Source] = {
+    module.NAME: Source(module.NAME, module.detects, module.parse) for module in (bbc, jsonld, text)
+}
+
+
+def detect(document: Document) -> Source:
+    """The source that reads this document.
+
+    Raises PageError: page.empty, page.blocked for a consent or bot page, page.no_source otherwise.
+    """
+    body = body_text(document)
+    for source in SOURCES.values():
+        if source.detects(document):
+            return source
+    seen = form(document, body)
+    if seen == "html" and html.is_wall(body, where=document.url):
+        raise html.blocked(document.url)
+    raise PageError(
+        "page.no_source",
+        f"no source reads this page: {seen}, {len(document.body)} bytes,"
+        f" content type {document.content_type or 'not given'}",
+        where=document.url,
+        fix="give a live page that one of these sources reads: " + ", ".join(SOURCES),
+    )
+
+
+def by_name(name: str) -> Source:
+    """The source of that name. Raises ConfigError source.unknown."""
+    if name not in SOURCES:
+        raise ConfigError(
+            "source.unknown",
+            f'there is no source "{name}"',
+            fix="one of: " + ", ".join(SOURCES),
+        )
+    return SOURCES[name]
+
+
+def read(document: Document, source: str | None = None) -> Snapshot:
+    """What the document says, by the named source or else by the one that detects it.
+
+    Raises PageError when it cannot be read as a live page, ConfigError for an unknown name.
+    """
+    chosen = detect(document) if source is None else by_name(source)
+    return chosen.parse(document)
