@@ -1,0 +1,484 @@
+"""What changed between what is known of a page and a snapshot of it, and what to doubt. Pure.
+
+The rules of guarantee G2:
+- an older copy, a page that lost most of its entries, or one that shares none with the page we know
+  is doubted: nothing changes but the page's health;
+- what goes forward (a new entry, new words) counts at once;
+- what goes back (an entry withdrawn, restored, or returned to an earlier wording) counts when
+  `confirm_polls` good polls in a row agree on it: a stale copy can produce nothing else;
+- an entry below the window, and one that slides back into it from below, is no news.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from service.coverage import announces_pause
+from service.events import (
+    Change,
+    EntryChange,
+    EntryData,
+    EntryEvent,
+    EntryType,
+    Event,
+    Observed,
+    PageChange,
+    PageData,
+    PageEvent,
+    PageType,
+    Run,
+    chain,
+)
+from service.match import Matched, is_pinned, match
+from service.model import (
+    Clocks,
+    Entry,
+    EntryState,
+    Head,
+    Health,
+    HealthStatus,
+    PageMeta,
+    PageRef,
+    PageState,
+    PageStatus,
+    Pending,
+    Snapshot,
+    content,
+    content_digest,
+    digest,
+)
+from service.significance import significance
+from service.words import edits
+
+# Fewer entries than this prove nothing by being gone.
+FEWEST_FOR_DOUBT = 3
+# Servers of one site disagree on the time by about this much.
+CLOCK_SKEW = timedelta(seconds=2)
+# How many earlier wordings are remembered, to tell a return from a new edit.
+EARLIER_KEPT = 32
+HEAD = ""  # the head's key among the pending
+
+
+class Policy(Struct, frozen=True):
+    """How sure to be: see PollSettings for the meaning of each."""
+
+    confirm_polls: int = 3
+    mass_loss: float = 0.5
+    gap_s: float = 3600.0
+
+
+class Doubt(Struct, frozen=True):
+    """Why a snapshot is not believed, and the page health that follows."""
+
+    code: str
+    detail: str
+    health: HealthStatus = "degraded"
+
+
+class Step(Struct, frozen=True):
+    """What a snapshot changes: events to be, and the meta but for their place in the chain."""
+
+    changes: tuple[Change, ...]
+    meta: PageMeta
+
+
+def diff(
+    state: PageState, snapshot: Snapshot, policy: Policy, clocks: Clocks | None = None
+) -> Step | Doubt:
+    """The step from `state` to `snapshot`, or the reason to stay. clocks: of the response."""
+    clocks = clocks or Clocks()
+    matched = match(state.meta, state.entries, snapshot)
+    doubt = _older(state.meta.clocks, clocks) or _implausible(state, snapshot, matched, policy)
+    return doubt or _Differ(state, snapshot, matched, policy).step(
+        _newest(state.meta.clocks, clocks)
+    )
+
+
+def advance(
+    state: PageState, step: Step, at: datetime
+) -> tuple[list[EntryEvent | PageEvent], PageState]:
+    """The events of a step and the state after them. at: when the poll was."""
+    events = chain(
+        step.changes,
+        sequence=state.meta.sequence,
+        previousid=state.meta.last_event_id,
+        at=at,
+    )
+    meta = msgspec.structs.replace(
+        step.meta,
+        version=state.meta.version + 1,
+        sequence=state.meta.sequence + len(events),
+        last_event_id=events[-1].id if events else state.meta.last_event_id,
+    )
+    return events, PageState(page=state.page, meta=meta, entries=fold(state.entries, events))
+
+
+def fold(entries: Mapping[str, EntryState], events: Sequence[Event]) -> dict[str, EntryState]:
+    """Entries after events: the only way in which what is known of an entry changes."""
+    folded = dict(entries)
+    for event in events:
+        if isinstance(event, EntryEvent):
+            folded[event.subject] = _folded(folded.get(event.subject), event)
+    return folded
+
+
+def _folded(before: EntryState | None, event: EntryEvent) -> EntryState:
+    data = event.data
+    now = content_digest(data.entry)
+    earlier: tuple[str, ...] = ()
+    if before is not None:
+        earlier = before.earlier if now == before.digest else (*before.earlier, before.digest)
+    return EntryState(
+        entry=data.entry,
+        revision=data.revision,
+        baseline=before.baseline if before else data.baseline,
+        removed=event.type == "stoppress.entry.removed",
+        digest=now,
+        earlier=earlier[-EARLIER_KEPT:],
+    )
+
+
+def degraded(state: PageState, health: Health, at: datetime) -> Step:
+    """We have become blind on this page: one event says so."""
+    observed = Observed(after=state.meta.last_good_poll, at=at)
+    change = _page_change(state.ref, state.meta.status, "stoppress.page.degraded", observed, health)
+    return Step(changes=(change,), meta=msgspec.structs.replace(state.meta, degraded=True))
+
+
+def _page_change(
+    page: PageRef, status: PageStatus, kind: PageType, observed: Observed, health: Health | None
+) -> PageChange:
+    data = PageData(page=page, status=status, observed=observed, health=health)
+    return PageChange(type=kind, data=data, content=digest(health.reason if health else None))
+
+
+# --- doubt ---------------------------------------------------------------------------------------
+
+
+def _older(accepted: Clocks, now: Clocks) -> Doubt | None:
+    """Is this response older than one that was accepted? Each clock is compared with itself."""
+    for name, limit in (("modified", timedelta(0)), ("generated", CLOCK_SKEW)):
+        before, after = getattr(accepted, name), getattr(now, name)
+        if before is not None and after is not None and after < before - limit:
+            detail = f"{name} {after.isoformat()}, but {before.isoformat()} was seen already"
+            return Doubt("page.stale_copy", detail, "stale")
+    return None
+
+
+def _newest(accepted: Clocks, now: Clocks) -> Clocks:
+    def later(before: datetime | None, after: datetime | None) -> datetime | None:
+        return max(before, after) if before and after else after or before
+
+    return Clocks(
+        modified=later(accepted.modified, now.modified),
+        generated=later(accepted.generated, now.generated),
+    )
+
+
+def _implausible(
+    state: PageState, snapshot: Snapshot, matched: Matched, policy: Policy
+) -> Doubt | None:
+    """Does this look like another page, or like part of one?"""
+    window = [key for key in state.meta.window if not state.entries[key].removed]
+    if len(window) < FEWEST_FOR_DOUBT or _in_gap(state, snapshot, policy):
+        return None
+    if not any(entry.id in state.entries for entry in matched.seen):
+        return Doubt("page.no_overlap", f"none of its {len(matched.seen)} entries was there before")
+    lost = len(matched.missing)
+    if lost >= FEWEST_FOR_DOUBT and lost > policy.mass_loss * len(window):
+        return Doubt("page.mass_loss", f"{lost} of {len(window)} entries vanished at once")
+    return None
+
+
+def _in_gap(state: PageState, snapshot: Snapshot, policy: Policy) -> bool:
+    """Was the page out of sight for so long that what is new there is no news?"""
+    last = state.meta.last_good_poll
+    return last is not None and (snapshot.seen_at - last).total_seconds() > policy.gap_s
+
+
+# --- change --------------------------------------------------------------------------------------
+
+
+class _Differ:
+    """Walks one snapshot, oldest entry first, and collects changes."""
+
+    def __init__(
+        self, state: PageState, snapshot: Snapshot, matched: Matched, policy: Policy
+    ) -> None:
+        self.known, self.meta = state.entries, state.meta
+        self.snapshot, self.matched, self.policy = snapshot, matched, policy
+        self.gap = _in_gap(state, snapshot, policy)
+        self.head = _merged(state.meta.head, snapshot.head)
+        self.heads = state.meta.heads
+        self.status: PageStatus = state.meta.status
+        self.pending: dict[str, Pending] = {}
+        self.changes: list[Change] = []
+        self.current: dict[str, Entry] = {}  # entries as they are after this snapshot
+        self.ref = PageRef(
+            id=state.page.id, url=state.page.url, title=self.head.title, source=snapshot.source
+        )
+
+    def step(self, clocks: Clocks) -> Step:
+        if self.meta.degraded:
+            self._page("stoppress.page.recovered")
+        if self.meta.opened:
+            self._follow()
+        else:
+            self._open()
+        meta = msgspec.structs.replace(
+            self.meta,
+            opened=True,
+            source=self.snapshot.source,
+            head=self.head,
+            heads=self.heads[-EARLIER_KEPT:],
+            status=self.status,
+            degraded=False,
+            clocks=clocks,
+            window=self.matched.window,
+            pending=self.pending,
+            aliases=self.matched.aliases,
+            horizon=self.meta.horizon if self.meta.opened else self._oldest(),
+            last_good_poll=self.snapshot.seen_at,
+        )
+        return Step(changes=tuple(self.changes), meta=meta)
+
+    def _open(self) -> None:
+        for entry in self.matched.seen:
+            self.current[entry.id] = entry
+        self.status = self._page_says()
+        self._page("stoppress.page.opened", summary=self.head.summary)
+        for entry in self.matched.seen:
+            self._entry("stoppress.entry.published", entry, revision=1, baseline=True)
+
+    def _follow(self) -> None:
+        self._follow_head()
+        for key in self.matched.missing:
+            self._follow_missing(key)
+        newest_known = self._newest_known()
+        for place, entry in enumerate(self.matched.seen):
+            if entry.id in self.known:
+                self._follow_known(self.known[entry.id], entry)
+            else:
+                self._follow_new(entry, on_top=place > newest_known)
+        self._turn(self._page_says(), self._moment())
+
+    # the page
+
+    def _follow_head(self) -> None:
+        """A head that was never seen counts at once; a return to an earlier one is confirmed."""
+        before, after = self.meta.head, self.head
+        old, new = _head_digest(before), _head_digest(after)
+        if old == new:
+            return
+        if new in self.heads and self._confirmed(HEAD, "updated", new) is None:
+            self.head = before
+            return
+        self.heads = (*self.heads, old)
+        changed = tuple(n for n in ("title", "summary") if getattr(before, n) != getattr(after, n))
+        if changed:
+            runs = {n: edits(getattr(before, n) or "", getattr(after, n) or "") for n in changed}
+            self._page("stoppress.page.updated", summary=after.summary, changed=changed, edits=runs)
+
+    def _page_says(self) -> PageStatus:
+        """Live, paused or ended, from the head and the newest entry."""
+        if self.head.live is False:
+            return "ended"
+        newest = self._newest()
+        return "paused" if newest is not None and announces_pause(newest) else "live"
+
+    def _newest(self) -> Entry | None:
+        for key in reversed(self.matched.window):
+            entry = self._now(key)
+            if entry is not None and not is_pinned(entry):
+                return entry
+        return None
+
+    def _moment(self) -> datetime | None:
+        newest = self._newest()
+        return newest.published if newest else None
+
+    def _now(self, key: str) -> Entry | None:
+        """The entry after this snapshot, None when it is withdrawn."""
+        if key in self.current:
+            return self.current[key]
+        state = self.known.get(key)
+        gone = state is None or state.removed or self._removed(key)
+        return None if state is None or gone else state.entry
+
+    def _removed(self, key: str) -> bool:
+        return key in self.matched.missing and key not in self.pending
+
+    def _turn(self, status: PageStatus, at: datetime | None) -> None:
+        """Say that the page is now live, paused or ended, unless that is known."""
+        if status == self.status:
+            return
+        self.status = status
+        kinds: dict[PageStatus, PageType] = {
+            "live": "stoppress.page.resumed",
+            "paused": "stoppress.page.paused",
+            "ended": "stoppress.page.ended",
+        }
+        self._page(kinds[status], moment=at)
+
+    # entries
+
+    def _follow_missing(self, key: str) -> None:
+        state = self.known[key]
+        pending = self._confirmed(key, "removed", state.digest)
+        if pending is not None:
+            observed = Observed(after=pending.after, at=pending.at)
+            self._entry("stoppress.entry.removed", state.entry, state.revision, observed=observed)
+
+    def _newest_known(self) -> int:
+        places = [n for n, e in enumerate(self.matched.seen) if e.id in self.known]
+        return places[-1] if places else -1
+
+    def _follow_new(self, entry: Entry, *, on_top: bool) -> None:
+        pauses = announces_pause(entry)
+        if on_top and self.status == "paused" and not pauses:
+            self._turn("live", entry.published)
+        self.current[entry.id] = entry
+        self._entry("stoppress.entry.published", entry, revision=1, baseline=self._was_there(entry))
+        if on_top and self.status == "live" and pauses:
+            self._turn("paused", entry.published)
+
+    def _was_there(self, entry: Entry) -> bool:
+        """An entry older than the whole baseline slid up into the window; it is no news."""
+        older = entry.published and self.meta.horizon and entry.published < self.meta.horizon
+        return self.gap or bool(older)
+
+    def _follow_known(self, state: EntryState, entry: Entry) -> None:
+        if entry.published is None and state.entry.published is not None:
+            entry = msgspec.structs.replace(entry, published=state.entry.published)
+        now = content_digest(entry)
+        if state.removed:
+            self._follow_back("restored", state, entry, now)
+        elif now in state.earlier and now != state.digest:
+            self._follow_back("edited", state, entry, now)
+        elif now != state.digest:
+            self._edit(state, entry, self._observed())
+
+    def _follow_back(self, kind: str, state: EntryState, entry: Entry, now: str) -> None:
+        pending = self._confirmed(entry.id, "restored" if kind == "restored" else "edited", now)
+        if pending is None:
+            return
+        observed = Observed(after=pending.after, at=pending.at)
+        if kind == "edited":
+            self._edit(state, entry, observed)
+            return
+        self.current[entry.id] = entry
+        revision = state.revision + (now != state.digest)
+        self._entry("stoppress.entry.restored", entry, revision, observed=observed)
+
+    def _edit(self, state: EntryState, entry: Entry, observed: Observed) -> None:
+        self.current[entry.id] = entry
+        changed = changed_fields(state.entry, entry)
+        runs = text_edits(state.entry, entry, changed)
+        data = EntryData(
+            page=self.ref,
+            entry=entry,
+            revision=state.revision + 1,
+            baseline=self.gap,
+            observed=observed,
+            changed=changed,
+            edits=runs,
+            significance=significance(state.entry, entry, changed, runs),
+        )
+        self.changes.append(EntryChange("stoppress.entry.edited", data, content_digest(entry)))
+
+    # events
+
+    def _observed(self) -> Observed:
+        return Observed(after=self.meta.last_good_poll, at=self.snapshot.seen_at)
+
+    def _confirmed(self, key: str, kind: str, now: str) -> Pending | None:
+        """Count this poll's agreement on a change that goes back; the change once it is enough."""
+        before = self.meta.pending.get(key)
+        if before is not None and (before.kind, before.digest) == (kind, now):
+            pending = msgspec.structs.replace(before, polls=before.polls + 1)
+        else:
+            observed = self._observed()
+            fields = {"kind": kind, "digest": now, "polls": 1}
+            pending = Pending(**fields, after=observed.after, at=observed.at)  # type: ignore[arg-type]
+        if pending.polls >= self.policy.confirm_polls:
+            return pending
+        self.pending[key] = pending
+        return None
+
+    def _entry(
+        self,
+        kind: EntryType,
+        entry: Entry,
+        revision: int,
+        *,
+        baseline: bool = False,
+        observed: Observed | None = None,
+    ) -> None:
+        data = EntryData(
+            page=self.ref,
+            entry=entry,
+            revision=revision,
+            baseline=baseline or self.gap,
+            observed=observed or self._observed(),
+        )
+        self.changes.append(EntryChange(kind, data, digest(revision, content_digest(entry))))
+
+    def _page(
+        self,
+        kind: PageType,
+        *,
+        summary: str | None = None,
+        moment: datetime | None = None,
+        changed: tuple[str, ...] = (),
+        edits: dict[str, tuple[Run, ...]] | None = None,
+    ) -> None:
+        data = PageData(
+            page=self.ref,
+            status=self.status,
+            observed=self._observed(),
+            summary=summary,
+            at=moment,
+            changed=changed,
+            edits=edits or {},
+        )
+        self.changes.append(
+            PageChange(kind, data, digest(self.status, moment, _head_digest(self.head)))
+        )
+
+    def _oldest(self) -> datetime | None:
+        times = [e.published for e in self.matched.seen if e.published and not is_pinned(e)]
+        return min(times, default=None)
+
+
+def _merged(before: Head, now: Head) -> Head:
+    """The head now; what this snapshot does not say stays as it was."""
+    return Head(
+        title=now.title or before.title,
+        summary=now.summary or before.summary,
+        url=now.url or before.url,
+        live=before.live if now.live is None else now.live,
+    )
+
+
+def _head_digest(head: Head) -> str:
+    return digest(head.title, head.summary, head.live)
+
+
+def changed_fields(before: Entry, after: Entry) -> tuple[str, ...]:
+    """Names of the fields whose change is an edit, in the order of `content`."""
+    old, new = content(before), content(after)
+    return tuple(name for name in new if digest(old[name]) != digest(new[name]))
+
+
+def text_edits(before: Entry, after: Entry, changed: Sequence[str]) -> dict[str, tuple[Run, ...]]:
+    """Word-level runs of the text fields that changed: `title`, and `body` for the entry's text."""
+    runs = {}
+    if "title" in changed:
+        runs["title"] = edits(before.title or "", after.title or "")
+    if "body" in changed and before.text != after.text:
+        runs["body"] = edits(before.text, after.text)
+    return runs

@@ -1,0 +1,108 @@
+"""Which entry of a snapshot is which that we know, and which are missing from its middle. Pure.
+
+Native ids come first. An unknown id with exactly the content of one entry that has just gone is
+that entry under a re-issued id; anything less certain is a new entry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import Struct
+
+from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest
+
+
+class Matched(Struct, frozen=True):
+    """A snapshot under our ids.
+
+    seen: its entries, oldest first. missing: known entries of the last window that this one should
+    show and doesn't, oldest first. window: the new window with the missing ones kept in place.
+    """
+
+    seen: tuple[Entry, ...]
+    missing: tuple[str, ...]
+    window: tuple[str, ...]
+    aliases: dict[str, str]
+
+
+def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -> Matched:
+    """Bring a snapshot and what is known of its page together."""
+    entries = oldest_first(snapshot.entries)
+    ids = _identify(meta, known, entries)
+    seen = tuple(_under(entry, ids[entry.id]) for entry in entries)
+    present = {entry.id for entry in seen}
+    lost = [key for key in meta.window if key not in present and not known[key].removed]
+    if not snapshot.complete:
+        lost = _inside(lost, meta.window, known, seen)
+    return Matched(
+        seen=seen,
+        missing=tuple(lost),
+        window=_merge([entry.id for entry in seen], meta.window, lost),
+        aliases={native: own for native, own in ids.items() if native != own},
+    )
+
+
+def oldest_first(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Entries in the order in which the page says they came. A page may run either way."""
+    times = [entry.published for entry in entries if entry.published and not is_pinned(entry)]
+    ascending = len(times) > 1 and times[0] < times[-1]
+    return entries if ascending else entries[::-1]
+
+
+def is_pinned(entry: Entry) -> bool:
+    """A pinned entry stands out of its order and says nothing about its neighbours."""
+    return "pinned" in entry.labels
+
+
+def _under(entry: Entry, own: str) -> Entry:
+    return entry if entry.id == own else msgspec.structs.replace(entry, id=own)
+
+
+def _identify(
+    meta: PageMeta, known: Mapping[str, EntryState], entries: Iterable[Entry]
+) -> dict[str, str]:
+    """Native id to our id, for every entry."""
+    ids = {entry.id: meta.aliases.get(entry.id, entry.id) for entry in entries}
+    strangers = {entry.id: content_digest(entry) for entry in entries if ids[entry.id] not in known}
+    if not strangers:
+        return ids
+    present = set(ids.values())
+    gone = [key for key in meta.window if key not in present and not known[key].removed]
+    digests = Counter(strangers.values()) + Counter(known[key].digest for key in gone)
+    owners = {known[key].digest: key for key in gone}
+    for native, content in strangers.items():
+        if content in owners and digests[content] == 2:  # one on either side
+            ids[native] = owners[content]
+    return ids
+
+
+def _inside(
+    lost: list[str],
+    window: tuple[str, ...],
+    known: Mapping[str, EntryState],
+    seen: tuple[Entry, ...],
+) -> list[str]:
+    """Those of the lost that have a visible older neighbour: the window has not moved past them."""
+    anchors = {entry.id for entry in seen if not is_pinned(entry)}
+    times = [entry.published for entry in seen if entry.published and not is_pinned(entry)]
+    oldest = min(times, default=None)
+    first = next((place for place, key in enumerate(window) if key in anchors), len(window))
+    inside = []
+    for key in lost:
+        entry = known[key].entry
+        older = oldest is not None and entry.published is not None and entry.published <= oldest
+        if window.index(key) > first and not older and not is_pinned(entry):
+            inside.append(key)
+    return inside
+
+
+def _merge(present: list[str], window: tuple[str, ...], missing: list[str]) -> tuple[str, ...]:
+    """The new order with each missing entry right after its nearest older neighbour."""
+    merged = list(present)
+    for key in missing:
+        older = [other for other in window[: window.index(key)] if other in merged]
+        merged.insert(merged.index(older[-1]) + 1 if older else 0, key)
+    return tuple(merged)

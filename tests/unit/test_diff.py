@@ -1,0 +1,347 @@
+"""What counts as a change at once, what must be confirmed, and what is doubted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from service.diff import Doubt, Policy, advance, degraded, diff
+from service.events import EntryEvent, PageEvent
+from service.model import Clocks, Entry, Head, Health, PageState, Paragraph, Snapshot
+from tests.pages import at, entry, new_state, page_of
+
+POLICY = Policy(confirm_polls=3, mass_loss=0.5, gap_s=3600)
+Events = list[EntryEvent | PageEvent]
+
+
+def see(
+    state: PageState, snapshot: Snapshot, clocks: Clocks | None = None, policy: Policy = POLICY
+) -> tuple[list[str], PageState, Events]:
+    """One poll: what was published as short words, and the state after."""
+    step = diff(state, snapshot, policy, clocks)
+    assert not isinstance(step, Doubt), step
+    events, after = advance(state, step, snapshot.seen_at)
+    kinds = [f"{e.type.removeprefix('stoppress.')} {e.subject}" for e in events]
+    return kinds, after, events
+
+
+def opened(*entries: Entry, head: Head | None = None) -> PageState:
+    return see(new_state(), page_of(entries, minute=0, head=head))[1]
+
+
+def doubt(state: PageState, snapshot: Snapshot, clocks: Clocks | None = None) -> str:
+    step = diff(state, snapshot, POLICY, clocks)
+    assert isinstance(step, Doubt), "believed"
+    return step.code
+
+
+def numbers(*wanted: int) -> list[Entry]:
+    return [entry(number) for number in wanted]
+
+
+def changed(number: int, text: str) -> Entry:
+    return entry(number, text=text)
+
+
+def published(*wanted: int) -> list[str]:
+    return [f"entry.published e{number}" for number in wanted]
+
+
+def test_the_first_snapshot_opens_the_page_and_publishes_the_baseline_oldest_first() -> None:
+    kinds, _, events = see(new_state(), page_of(numbers(1, 2, 3)))
+    assert kinds == ["page.opened page", *published(1, 2, 3)]
+    assert all(event.data.baseline for event in events if isinstance(event, EntryEvent))
+
+
+def test_a_new_entry_is_no_baseline_and_names_the_polls_around_it() -> None:
+    kinds, _, events = see(opened(*numbers(1, 2)), page_of(numbers(1, 2, 3), minute=7))
+    assert kinds == published(3)
+    assert isinstance(events[0], EntryEvent)
+    data = events[0].data
+    assert not data.baseline
+    assert (data.observed.after, data.observed.at) == (at(0), at(7))
+
+
+def test_several_new_entries_come_oldest_first_whichever_way_the_page_runs() -> None:
+    state = opened(*numbers(1, 2))
+    down = page_of(numbers(1, 2, 3, 4))
+    up = msgspec.structs.replace(down, entries=down.entries[::-1])
+    assert see(state, down)[0] == see(state, up)[0] == published(3, 4)
+
+
+def test_the_same_page_again_is_no_event() -> None:
+    state = opened(*numbers(1, 2))
+    assert see(state, page_of(numbers(1, 2), minute=5))[0] == []
+
+
+def test_position_and_update_time_are_no_edit() -> None:
+    state = opened(*numbers(1, 2))
+    touched = [entry(1, updated=at(9), url="http://x/#1"), entry(2, updated=at(9))]
+    assert see(state, page_of(touched))[0] == []
+
+
+def test_an_edit_says_which_fields_which_words_and_what_it_amounts_to() -> None:
+    state = opened(entry(1), entry(2, text="Police say 12 were killed in the blast."))
+    edited = changed(2, "Police say 120 were killed in the blast.")
+    kinds, after, events = see(state, page_of([entry(1), edited]))
+    assert kinds == ["entry.edited e2"]
+    assert isinstance(events[0], EntryEvent)
+    data = events[0].data
+    assert data.changed == ("body",)
+    assert [run for run in data.edits["body"] if run[0] != "equal"] == [
+        ("delete", "12"),
+        ("insert", "120"),
+    ]
+    assert data.significance is not None
+    assert data.significance.kind == "figure"
+    assert (data.revision, after.entries["e2"].revision) == (2, 2)
+
+
+def test_gaining_a_label_is_an_edit_of_labels() -> None:
+    kinds, _, events = see(
+        opened(*numbers(1, 2)), page_of([entry(1), entry(2, labels=("breaking",))])
+    )
+    assert kinds == ["entry.edited e2"]
+    assert isinstance(events[0], EntryEvent)
+    assert events[0].data.changed == ("labels",)
+
+
+def test_a_time_that_a_copy_leaves_out_is_not_forgotten() -> None:
+    assert see(opened(*numbers(1, 2)), page_of([entry(1, published=None), entry(2)]))[0] == []
+
+
+# going back: confirmed by polls that agree
+
+
+def confirm(state: PageState, snapshot: Snapshot, polls: int = 2) -> PageState:
+    """Polls that agree but are not yet enough."""
+    for _ in range(polls):
+        kinds, state, _ = see(state, snapshot)
+        assert kinds == []
+    return state
+
+
+def test_an_entry_missing_inside_the_window_is_removed_once_three_polls_agree() -> None:
+    state = confirm(opened(*numbers(1, 2, 3)), page_of(numbers(1, 3), minute=5))
+    kinds, after, events = see(state, page_of(numbers(1, 3), minute=6))
+    assert kinds == ["entry.removed e2"]
+    assert after.entries["e2"].removed
+    assert events[0].data.observed.at == at(5)
+    assert see(after, page_of(numbers(1, 3)))[0] == []
+
+
+def test_the_newest_entry_can_be_withdrawn_too() -> None:
+    state = confirm(opened(*numbers(1, 2, 3)), page_of(numbers(1, 2)))
+    assert see(state, page_of(numbers(1, 2)))[0] == ["entry.removed e3"]
+
+
+def test_an_entry_that_comes_back_before_that_was_never_removed() -> None:
+    state = confirm(opened(*numbers(1, 2, 3)), page_of(numbers(1, 3)))
+    state = confirm(state, page_of(numbers(1, 2, 3)), polls=1)
+    state = confirm(state, page_of(numbers(1, 3)))
+    assert not state.entries["e2"].removed
+
+
+def test_new_entries_come_through_while_a_removal_waits() -> None:
+    state = confirm(opened(*numbers(1, 2, 3)), page_of(numbers(1, 3)), polls=1)
+    kinds, state, _ = see(state, page_of(numbers(1, 3, 4)))
+    assert kinds == published(4)
+    assert see(state, page_of(numbers(1, 3, 4)))[0] == ["entry.removed e2"]
+
+
+def test_an_entry_that_leaves_the_bottom_of_the_window_was_not_removed() -> None:
+    state = opened(*numbers(1, 2, 3))
+    for step in range(4, 9):
+        kinds, state, _ = see(state, page_of(numbers(step - 2, step - 1, step)))
+        assert kinds == published(step)
+    assert not any(known.removed for known in state.entries.values())
+
+
+def test_a_missing_entry_that_the_window_passes_by_is_dropped_unsaid() -> None:
+    state = confirm(opened(*numbers(1, 2, 3, 4)), page_of(numbers(1, 3, 4)), polls=1)
+    kinds, state, _ = see(state, page_of(numbers(3, 4, 5)))
+    assert kinds == published(5)
+    assert state.meta.pending == {}
+    assert confirm(state, page_of(numbers(3, 4, 5)), polls=5).entries["e2"].removed is False
+
+
+def test_a_page_that_is_known_to_be_complete_can_lose_its_oldest_entry() -> None:
+    state = see(new_state(), page_of(numbers(1, 2, 3), complete=True))[1]
+    without = page_of(numbers(2, 3), complete=True)
+    assert see(confirm(state, without), without)[0] == ["entry.removed e1"]
+
+
+def test_an_entry_that_slides_up_from_below_the_baseline_is_no_news() -> None:
+    kinds, _, events = see(opened(*numbers(5, 6, 7)), page_of(numbers(4, 5, 7)))
+    assert kinds == published(4)
+    assert isinstance(events[0], EntryEvent)
+    assert events[0].data.baseline
+
+
+def test_a_return_to_an_earlier_wording_is_an_edit_once_confirmed() -> None:
+    first = opened(*numbers(1, 2))
+    kinds, second, _ = see(first, page_of([entry(1), changed(2, "Other words.")]))
+    assert kinds == ["entry.edited e2"]
+    third = confirm(second, page_of(numbers(1, 2)))
+    kinds, after, _ = see(third, page_of(numbers(1, 2)))
+    assert kinds == ["entry.edited e2"]
+    assert after.entries["e2"].revision == 3
+
+
+def test_a_withdrawn_entry_is_restored_once_confirmed() -> None:
+    state = confirm(opened(*numbers(1, 2, 3)), page_of(numbers(1, 3)))
+    state = see(state, page_of(numbers(1, 3)))[1]
+    state = confirm(state, page_of(numbers(1, 2, 3)))
+    kinds, after, _ = see(state, page_of(numbers(1, 2, 3)))
+    assert kinds == ["entry.restored e2"]
+    assert (after.entries["e2"].removed, after.entries["e2"].revision) == (False, 1)
+
+
+def test_a_stale_copy_without_any_clock_produces_nothing() -> None:
+    """Old copies take entries and wordings away; a fresh copy in between forgets that."""
+    early = page_of(numbers(1, 2, 3))
+    late = page_of([entry(1), changed(2, "Now with other words."), entry(3), entry(4)])
+    state = see(opened(*numbers(1, 2, 3)), late)[1]
+    for _ in range(4):
+        for copy in (early, early, late):
+            kinds, state, _ = see(state, copy)
+            assert kinds == []
+
+
+# doubt
+
+
+@pytest.mark.parametrize("clock", ["modified", "generated"])
+def test_a_copy_older_than_one_accepted_is_doubted(clock: str) -> None:
+    snapshot = page_of(numbers(1, 2))
+    state = see(new_state(), snapshot, Clocks(**{clock: at(10)}))[1]
+    assert doubt(state, page_of(numbers(1, 2, 3)), Clocks(**{clock: at(9)})) == "page.stale_copy"
+    assert see(state, page_of(numbers(1, 2, 3)), Clocks(**{clock: at(11)}))[0] == published(3)
+
+
+def test_clocks_are_only_compared_with_themselves() -> None:
+    state = see(new_state(), page_of(numbers(1)), Clocks(generated=at(10)))[1]
+    assert see(state, page_of(numbers(1, 2)), Clocks(modified=at(5)))[0] == published(2)
+    assert see(state, page_of(numbers(1, 2)), Clocks())[0] == published(2)
+
+
+def test_servers_that_disagree_by_a_second_are_believed() -> None:
+    state = see(new_state(), page_of(numbers(1)), Clocks(generated=at(10)))[1]
+    skewed = Clocks(generated=at(10) - timedelta(seconds=1))
+    assert see(state, page_of(numbers(1, 2)), skewed)[0] == published(2)
+
+
+def test_a_page_that_loses_most_of_its_entries_at_once_is_doubted() -> None:
+    state = opened(*numbers(*range(1, 11)))
+    assert doubt(state, page_of(numbers(1, 2, 10))) == "page.mass_loss"
+
+
+def test_a_page_that_shares_no_entry_with_the_known_one_is_doubted() -> None:
+    state = opened(*numbers(1, 2, 3))
+    assert doubt(state, page_of(numbers(11, 12, 13))) == "page.no_overlap"
+
+
+def test_after_a_gap_what_is_new_is_baseline() -> None:
+    kinds, _, events = see(opened(*numbers(1, 2, 3)), page_of(numbers(11, 12), minute=61))
+    assert kinds == published(11, 12)
+    assert all(event.data.baseline for event in events if isinstance(event, EntryEvent))
+
+
+# identity
+
+
+def test_an_id_that_the_publisher_issues_anew_is_the_same_entry() -> None:
+    state = opened(*numbers(1, 2, 3))
+    renamed = msgspec.structs.replace(entry(2), id="other")
+    kinds, state, _ = see(state, page_of([entry(1), renamed, entry(3)]))
+    assert kinds == []
+    edited = msgspec.structs.replace(renamed, body=(Paragraph("Edited later."),))
+    assert see(state, page_of([entry(1), edited, entry(3)]))[0] == ["entry.edited e2"]
+
+
+def test_two_entries_with_equal_content_stay_two() -> None:
+    goal = {"title": "Goal!", "published": None, "text": "It is a goal."}
+    twins = [entry(1, **goal), entry(2, **goal)]  # type: ignore[arg-type]
+    kinds, state, _ = see(new_state(), page_of(twins))
+    assert kinds == ["page.opened page", *published(1, 2)]
+    third = entry(3, **goal)  # type: ignore[arg-type]
+    assert see(state, page_of([*twins, third]))[0] == published(3)
+
+
+# the page
+
+
+PAUSE = "That's all. We're now pausing our live coverage, for more on this story:"
+
+
+def test_coverage_pauses_with_the_entry_that_says_so_and_resumes_with_the_next() -> None:
+    state = opened(*numbers(1, 2))
+    kinds, state, events = see(state, page_of([*numbers(1, 2), changed(3, PAUSE)]))
+    assert kinds == ["entry.published e3", "page.paused page"]
+    assert isinstance(events[1], PageEvent)
+    assert (events[1].data.at, events[1].data.status) == (at(3), "paused")
+    kinds, state, events = see(state, page_of([*numbers(1, 2), changed(3, PAUSE), entry(4)]))
+    assert kinds == ["page.resumed page", "entry.published e4"]
+    assert isinstance(events[0], PageEvent)
+    assert (events[0].data.at, state.meta.status) == (at(4), "live")
+
+
+def test_a_pause_and_the_resumption_between_two_polls_are_both_told() -> None:
+    kinds = see(opened(entry(1)), page_of([entry(1), changed(2, PAUSE), entry(3)]))[0]
+    assert kinds == ["entry.published e2", "page.paused page", "page.resumed page", *published(3)]
+
+
+def test_a_page_that_was_paused_before_opens_as_paused() -> None:
+    _, state, events = see(new_state(), page_of([entry(1), changed(2, PAUSE)]))
+    assert isinstance(events[0], PageEvent)
+    assert events[0].data.status == state.meta.status == "paused"
+
+
+def test_a_stale_copy_that_ends_with_the_pause_does_not_pause_again() -> None:
+    state = see(opened(entry(1)), page_of([entry(1), changed(2, PAUSE), entry(3)]))[1]
+    confirm(state, page_of([entry(1), changed(2, PAUSE)]))
+
+
+def test_the_end_is_told_once_and_a_page_without_a_word_on_it_stays_as_it_is() -> None:
+    state = opened(entry(1), head=Head(title="T", live=True))
+    over = page_of([entry(1)], head=Head(title="T", live=False))
+    kinds, state, _ = see(state, over)
+    assert kinds == ["page.ended page"]
+    assert see(state, over)[0] == []
+    assert see(state, page_of([entry(1)], head=Head(title="T")))[0] == []
+
+
+def test_a_new_title_is_told_and_a_missing_one_is_not() -> None:
+    state = opened(entry(1), head=Head(title="Before", summary="Same"))
+    kinds, state, events = see(state, page_of([entry(1)], head=Head(title="After")))
+    assert kinds == ["page.updated page"]
+    assert isinstance(events[0], PageEvent)
+    assert (events[0].data.changed, events[0].data.page.title) == (("title",), "After")
+    assert see(state, page_of([entry(1)], head=Head()))[0] == []
+
+
+def test_blindness_and_its_end_are_one_event_each() -> None:
+    state = opened(*numbers(1, 2))
+    health = Health(status="blocked", reason="http.403", failures=3)
+    events, blind = advance(state, degraded(state, health, at(5)), at(5))
+    assert [e.type for e in events] == ["stoppress.page.degraded"]
+    assert isinstance(events[0], PageEvent)
+    assert events[0].data.health == health
+    kinds, after, _ = see(blind, page_of(numbers(1, 2, 3)))
+    assert kinds == ["page.recovered page", *published(3)]
+    assert not after.meta.degraded
+
+
+def short(events: Sequence[EntryEvent | PageEvent]) -> list[tuple[str | None, str | None]]:
+    return [(event.previousid, event.id) for event in events]
+
+
+def test_ids_depend_on_what_was_seen_and_not_on_when() -> None:
+    state = opened(*numbers(1, 2))
+    early, late = (see(state, page_of(numbers(1, 2, 3), minute=m))[2] for m in (5, 50))
+    assert short(early) == short(late)
+    other = see(state, page_of([*numbers(1, 2), changed(3, "Other.")]))[2]
+    assert other[0].id != early[0].id
