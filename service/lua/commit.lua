@@ -1,0 +1,38 @@
+-- Writes one step of one page: the new state, and its events onto the stream. All or nothing.
+--
+-- KEYS  1 lease, 2 meta, 3 entries, 4 events, 5 health
+-- ARGV  1 fencing token, 2 version before, 3 version after, 4 meta (JSON), 5 health (JSON),
+--       6 about how many events the stream keeps,
+--       7 n, then n pairs of entry id and JSON,
+--       then for each event: m, then m field names and values in turn
+-- Returns "committed"; "already" when this very step was written before (a retry after an unknown
+-- outcome); "lease" when the page is not ours; "version" when another step came in between.
+local version = redis.call('HGET', KEYS[2], 'version') or '0'
+if version == ARGV[3] and redis.call('HGET', KEYS[2], 'meta') == ARGV[4] then
+  return 'already'
+end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 'lease'
+end
+if version ~= ARGV[2] then
+  return 'version'
+end
+
+local at = 7
+local entries = tonumber(ARGV[at])
+local first_event = at + 1 + 2 * entries
+
+-- Events first: the one write that can be refused (a foreign key in the stream's place) is refused
+-- before anything is written.
+local place = first_event
+while place <= #ARGV do
+  local count = tonumber(ARGV[place])
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', unpack(ARGV, place + 1, place + count))
+  place = place + 1 + count
+end
+for pair = at + 1, first_event - 1, 2 do
+  redis.call('HSET', KEYS[3], ARGV[pair], ARGV[pair + 1])
+end
+redis.call('HSET', KEYS[2], 'version', ARGV[3], 'meta', ARGV[4])
+redis.call('SET', KEYS[5], ARGV[5])
+return 'committed'

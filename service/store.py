@@ -1,0 +1,204 @@
+"""Redis as the poller sees it: pages, their state, leases and the one commit. Decides nothing.
+
+Every Redis failure leaves here as a StoreError; the caller loads again and retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from service.errors import ConfigError, CorruptionError, StoreError
+from service.events import Event, to_fields
+from service.keys import Keys
+from service.model import EntryState, Health, Page, PageMeta, PageState
+
+_LUA = Path(__file__).parent / "lua"
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def redis_errors(where: str) -> AsyncIterator[None]:
+    """Turn what redis-py raises into a StoreError."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreError(
+            "redis.unavailable",
+            f"Redis does not answer as it should: {error}",
+            where=where,
+            fix="check that it runs, accepts writes, and that redis.url is right",
+        ) from error
+
+
+class Store:
+    """The pages of one partition. max_events: about how many events the stream keeps."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, max_events: int, where: str = "Redis") -> None:
+        self._redis, self._keys, self._where = redis, keys, where
+        self._max_events = max_events
+        self._commit, self._acquire, self._renew = (
+            redis.register_script((_LUA / f"{name}.lua").read_text("utf-8"))
+            for name in ("commit", "acquire", "renew")
+        )
+
+    async def ping(self) -> None:
+        """Raises StoreError when Redis cannot be used."""
+        async with redis_errors(self._where):
+            await self._redis.ping()
+
+    # pages
+
+    async def pages(self) -> dict[str, Page]:
+        """What is followed, by id."""
+        async with redis_errors(self._where):
+            stored = await _map(self._redis.hgetall(self._keys.pages))
+        return {key.decode(): _decoded(value, Page, "page") for key, value in stored.items()}
+
+    async def add_page(self, page: Page) -> bool:
+        """Follow a page; False when it is followed already. Raises ConfigError on a taken id."""
+        before = (await self.pages()).get(page.id)
+        if before is not None and before.url != page.url:
+            raise ConfigError(
+                "page.id_taken",
+                f"page {page.id} is {before.url}",
+                where=page.url,
+                fix="choose another --id",
+            )
+        await self.put_page(page)
+        return before is None
+
+    async def put_page(self, page: Page) -> None:
+        """Write a page as it is."""
+        async with redis_errors(self._where):
+            value = msgspec.json.encode(page)
+            await _int(self._redis.hset(self._keys.pages, page.id, value.decode()))
+
+    async def remove_page(self, page: str) -> None:
+        """Stop following. The page's place in the chain stays, so that event ids never repeat."""
+        meta = (await self.load(Page(id=page, url=""))).meta
+        kept = PageMeta(
+            version=meta.version + 1, sequence=meta.sequence, last_event_id=meta.last_event_id
+        )
+        async with redis_errors(self._where), self._redis.pipeline() as pipe:
+            pipe.hdel(self._keys.pages, page)
+            pipe.delete(self._keys.entries(page), self._keys.health(page), self._keys.lease(page))
+            encoded = msgspec.json.encode(kept)
+            pipe.hset(self._keys.meta(page), "version", str(kept.version))
+            pipe.hset(self._keys.meta(page), "meta", encoded.decode())
+            await pipe.execute()
+
+    # state
+
+    async def load(self, page: Page) -> PageState:
+        """What is known of a page. Raises CorruptionError when it is not ours to read."""
+        async with redis_errors(self._where), self._redis.pipeline() as pipe:
+            pipe.hget(self._keys.meta(page.id), "meta")
+            pipe.hgetall(self._keys.entries(page.id))
+            meta, entries = await pipe.execute()
+        return PageState(
+            page=page,
+            meta=_decoded(meta, PageMeta, "page meta") if meta else PageMeta(),
+            entries={
+                key.decode(): _decoded(value, EntryState, "entry") for key, value in entries.items()
+            },
+        )
+
+    async def health(self, page: str) -> Health:
+        """The page's last known health."""
+        async with redis_errors(self._where):
+            value = await self._redis.get(self._keys.health(page))
+        return _decoded(cast("bytes", value), Health, "health") if value else Health()
+
+    async def save_health(self, page: str, health: Health) -> None:
+        """Write the page's health, which is no event."""
+        async with redis_errors(self._where):
+            await self._redis.set(self._keys.health(page), msgspec.json.encode(health))
+
+    async def commit(
+        self,
+        token: int,
+        before: PageState,
+        after: PageState,
+        events: Sequence[Event],
+        health: Health,
+    ) -> None:
+        """Write the step from `before` to `after` with its events, once, however often it is tried.
+
+        Raises StoreError: lease.lost or page.version when the page is not ours to write, else
+        redis.unavailable, after which it is unknown whether the step was written.
+        """
+        page = before.page.id
+        changed = {event.subject for event in events} & after.entries.keys()
+        args: list[bytes | str | int] = [
+            token,
+            before.meta.version,
+            after.meta.version,
+            msgspec.json.encode(after.meta),
+            msgspec.json.encode(health),
+            self._max_events,
+            len(changed),
+        ]
+        for key in sorted(changed):
+            args += [key, msgspec.json.encode(after.entries[key])]
+        for event in events:
+            fields = to_fields(event)
+            args.append(2 * len(fields))
+            for name, value in fields.items():
+                args += [name, value]
+        keys = self._keys
+        names = [keys.lease(page), keys.meta(page), keys.entries(page), keys.events]
+        async with redis_errors(self._where):
+            answer = await self._commit(keys=[*names, keys.health(page)], args=args)
+        _check(answer, page)
+
+    # leases
+
+    async def acquire(self, page: str, ttl_ms: int) -> int | None:
+        """A fencing token, or None while another poller holds the page."""
+        names = [self._keys.lease(page), self._keys.fence(page)]
+        async with redis_errors(self._where):
+            token = await self._acquire(keys=names, args=[ttl_ms])
+        return int(token) or None
+
+    async def renew(self, page: str, token: int, ttl_ms: int) -> bool:
+        """Keep a lease for another while; False when it is not ours any more."""
+        async with redis_errors(self._where):
+            return bool(await self._renew(keys=[self._keys.lease(page)], args=[token, ttl_ms]))
+
+    async def release(self, page: str, token: int) -> None:
+        """Give a lease back, if it is still ours."""
+        await self.renew(page, token, 0)
+
+
+def _check(answer: bytes, page: str) -> None:
+    if answer == b"lease":
+        raise StoreError("lease.lost", "another poller took over", where=page)
+    if answer == b"version":
+        raise StoreError("page.version", "another poller wrote first", where=page)
+
+
+def _decoded(value: bytes, kind: type[T], what: str) -> T:
+    try:
+        return msgspec.json.decode(value, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CorruptionError(
+            "state.malformed",
+            f"a stored {what} cannot be read: {error}",
+            fix="was it written by a newer version? else `stoppress pages remove` and `add` it",
+        ) from error
+
+
+# redis-py types its commands for its blocking and its asyncio client at once.
+async def _map(answer: object) -> dict[bytes, bytes]:
+    return await cast("Awaitable[dict[bytes, bytes]]", answer)
+
+
+async def _int(answer: object) -> int:
+    return await cast("Awaitable[int]", answer)
