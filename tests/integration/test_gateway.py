@@ -1,0 +1,382 @@
+"""The gateway over a real Redis and real sockets: nothing is missed, nothing comes twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp.test_utils import unused_port
+from redis.asyncio import Redis
+
+from service.config import GatewaySettings
+from service.connection import connect
+from service.diff import Doubt, Policy, advance, diff
+from service.errors import ConfigError
+from service.events import EntryEvent
+from service.feed import FeedMessage, subscribe
+from service.keys import Keys
+from service.model import Entry, Health, PageState
+from service.store import Store
+from tests.pages import PAGE, entry, page_of
+from tests.waiting import eventually
+from workers.gateway.app import serve
+from workers.gateway.protocol import StreamId, cursor
+
+SETTINGS = GatewaySettings(port=0, heartbeat_s=0.5, ring_events=5)
+
+
+class Desk:
+    """Publishes a page by hand, and reads it from a gateway."""
+
+    def __init__(self, redis: Redis, redis_url: str, keys: Keys) -> None:
+        self.redis, self.keys, self.redis_url = redis, keys, redis_url
+        self.store = Store(redis, keys, max_events=100_000)
+        self.state = PageState(page=PAGE)
+        self.entries: list[Entry] = []
+        self.gateway = ""
+
+    async def publish(self, *numbers: int) -> None:
+        """Entries, each in a poll of its own."""
+        await self.store.add_page(self.state.page)
+        for number in numbers:
+            self.entries.append(entry(number))
+            snapshot = page_of(self.entries[-20:])
+            step = diff(self.state, snapshot, Policy())
+            assert not isinstance(step, Doubt)
+            events, after = advance(self.state, step, snapshot.seen_at)
+            token = await self.store.acquire(PAGE.id, 60_000)
+            assert token
+            await self.store.commit(token, self.state, after, events, Health())
+            await self.store.release(PAGE.id, token)
+            self.state = after
+
+    @asynccontextmanager
+    async def serving(
+        self,
+        settings: GatewaySettings = SETTINGS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> AsyncIterator[str]:
+        """A gateway, running; its address."""
+        address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(
+            serve(
+                lambda: connect(self.redis_url),
+                self.keys,
+                settings,
+                now=now,
+                ready=address.set_result,
+            )
+        )
+        await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        try:
+            self.gateway = await address
+            await eventually(self.is_ready, "a ready gateway")
+            yield self.gateway
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    @asynccontextmanager
+    async def talking(
+        self, settings: GatewaySettings = SETTINGS
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A bare socket to a gateway."""
+        async with (
+            self.serving(settings),
+            aiohttp.ClientSession() as session,
+            session.ws_connect(self.gateway + "/v1/feed") as ws,
+        ):
+            yield ws
+
+    async def is_ready(self) -> bool:
+        return (await self.get("/readyz"))[0] == 200
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        async with aiohttp.ClientSession() as session, session.get(self.gateway + path) as response:
+            return response.status, await response.read()
+
+    async def read(
+        self,
+        until: Callable[[FeedMessage], bool],
+        *,
+        cursor: str | None = None,
+        pages: tuple[str, ...] = (),
+        joined: asyncio.Event | None = None,
+    ) -> list[FeedMessage]:
+        """Messages of the feed up to and with the first that `until` holds for."""
+        messages = []
+        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+            async for message in subscribe(session, self.gateway, cursor=cursor, pages=pages):
+                messages.append(message)
+                if joined is not None and message.type == "cursor":
+                    joined.set()
+                if until(message):
+                    return messages
+        raise AssertionError("the feed ended")
+
+    async def reading(
+        self, until: Callable[[FeedMessage], bool], pages: tuple[str, ...] = ()
+    ) -> asyncio.Task[list[FeedMessage]]:
+        """The same in the background, once it has the state and waits for events."""
+        joined = asyncio.Event()
+        task = asyncio.create_task(self.read(until, pages=pages, joined=joined))
+        await joined.wait()
+        return task
+
+
+def numbered(number: int) -> Callable[[FeedMessage], bool]:
+    return lambda message: message.type == "event" and message.decoded().number == number
+
+
+def numbers(messages: list[FeedMessage]) -> list[int]:
+    return [message.decoded().number for message in messages if message.type == "event"]
+
+
+def kinds(messages: list[FeedMessage]) -> list[str]:
+    return [message.type for message in messages if message.type != "health"]
+
+
+@pytest.fixture
+def desk(redis: Redis, redis_url: str, keys: Keys) -> Desk:
+    return Desk(redis, redis_url, keys)
+
+
+async def test_a_new_subscriber_gets_the_state_and_then_every_event(desk: Desk) -> None:
+    await desk.publish(1, 2)
+    async with desk.serving():
+        reading = await desk.reading(numbered(4))
+        await desk.publish(3)
+        messages = await reading
+    assert kinds(messages)[:2] == ["hello", "snapshot"]
+    snapshot = next(message for message in messages if message.type == "snapshot")
+    assert snapshot.sequence is not None
+    assert numbers(messages) == list(range(snapshot.sequence + 1, 5))
+    assert len(snapshot.entries) == snapshot.sequence - 1
+
+
+async def test_an_event_is_a_cloudevent_that_we_can_decode(desk: Desk) -> None:
+    async with desk.serving():
+        reading = await desk.reading(numbered(2))
+        await desk.publish(1)
+        event = (await reading)[-1].decoded()
+    assert isinstance(event, EntryEvent)
+    assert (event.specversion, event.source, event.subject) == ("1.0", PAGE.url, "e1")
+
+
+@pytest.mark.parametrize("missed", [1, 4, 30])
+async def test_who_comes_back_gets_what_was_missed_once_from_ring_or_redis(
+    desk: Desk, missed: int
+) -> None:
+    """The ring holds five events: more than that comes from Redis."""
+    await desk.publish(1)
+    async with desk.serving():
+        place = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
+        await desk.publish(*range(2, 2 + missed))
+        messages = await desk.read(numbered(2 + missed), cursor=place)
+    assert numbers(messages) == list(range(3, 3 + missed))
+    assert "snapshot" not in kinds(messages)
+
+
+async def test_a_gateway_that_was_started_later_resumes_too(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        place = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
+    await desk.publish(2, 3)
+    async with desk.serving():
+        assert numbers(await desk.read(numbered(4), cursor=place)) == [3, 4]
+
+
+async def test_a_cursor_past_retention_is_told_so_and_gets_the_state(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        place = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
+        await desk.publish(*range(2, 10))
+        await desk.redis.xtrim(desk.keys.events, maxlen=2, approximate=False)
+        messages = await desk.read(lambda message: message.type == "cursor", cursor=place)
+    assert kinds(messages) == ["hello", "reset", "snapshot", "cursor"]
+    assert messages[1].reason == "cursor.too_old"
+
+
+async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        ahead = cursor(StreamId(2**42, 0))
+        messages = await desk.read(lambda message: message.type == "cursor", cursor=ahead)
+    assert messages[1].reason == "cursor.ahead"
+
+
+async def test_a_stream_that_lost_its_tail_is_told_to_those_connected(desk: Desk) -> None:
+    """A Redis that comes back without its data must not leave subscribers waiting for ever."""
+    await desk.publish(1, 2)
+    async with desk.serving():
+        reading = await desk.reading(lambda message: message.type == "reset")
+        await desk.redis.delete(desk.keys.events)
+        assert (await reading)[-1].reason == "stream.rewound"
+
+
+async def test_a_slow_subscriber_delays_nobody_and_gets_everything(desk: Desk) -> None:
+    await desk.publish(1)
+    patient = GatewaySettings(port=0, ring_events=5)
+    async with desk.serving(patient), aiohttp.ClientSession() as session:
+        slow = await session.ws_connect(desk.gateway + "/v1/feed", heartbeat=None)
+        quick = await desk.reading(numbered(201))
+        await desk.publish(*range(2, 201))
+        assert numbers(await quick)[-1] == 201
+        seen: list[int] = []
+        while not seen or seen[-1] < 201:
+            message = msgspec.json.decode((await slow.receive()).data, type=FeedMessage)
+            if message.type == "snapshot":
+                assert message.sequence is not None
+                seen.append(message.sequence)
+            seen += numbers([message])
+        assert seen == list(range(seen[0], 202))
+        await slow.close()
+
+
+async def test_a_page_filter_lets_only_that_page_through(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        told: list[str] = []
+        reading = await desk.reading(
+            lambda message: message.type == "cursor" and bool(told), pages=("other",)
+        )
+        await desk.publish(2)
+        told.append("published")
+        messages = await reading
+    assert numbers(messages) == []
+    assert "snapshot" not in kinds(messages)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("cursor=nonsense", "cursor.malformed"),
+        ("cursor=djEuMC54", "cursor.malformed"),
+        ("colour=red", "filter.unknown"),
+        ("type=entry.invented", "filter.type"),
+    ],
+)
+async def test_a_wrong_question_is_refused_before_the_upgrade(
+    desk: Desk, query: str, code: str
+) -> None:
+    async with desk.serving(), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{desk.gateway}/v1/feed?{query}")
+        assert refused.value.status == 400
+        status, body = await desk.get(f"/v1/feed?{query}")
+    assert (status, msgspec.json.decode(body)["code"]) == (400, code)
+
+
+async def test_a_senseless_message_is_answered_and_the_connection_goes_on(desk: Desk) -> None:
+    async with desk.talking() as ws:
+        answers: list[str] = []
+        for said in ('{"type":"dance"}', "not json", '{"type":"ping"}'):
+            await ws.send_str(said)
+        while "pong" not in answers:
+            kind = (await ws.receive_json())["type"]
+            answers += [kind] if kind in {"error", "pong"} else []
+    assert answers == ["error", "error", "pong"]
+
+
+async def test_who_goes_on_talking_nonsense_is_shown_out(desk: Desk) -> None:
+    async with desk.talking() as ws:
+        for _ in range(20):
+            await ws.send_str("?")
+        await _drain(ws)
+        assert ws.close_code == 4500
+
+
+async def test_a_gateway_that_stops_tells_its_subscribers_to_come_back(desk: Desk) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with desk.serving():
+            ws = await session.ws_connect(desk.gateway + "/v1/feed")
+            reading = asyncio.create_task(_drain(ws))
+            await desk.read(lambda message: message.type == "cursor")
+        await reading
+        assert ws.close_code == 4001
+
+
+async def _drain(ws: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in ws:
+        pass
+
+
+async def test_health_is_told_and_a_silent_poller_makes_a_page_stale(desk: Desk) -> None:
+    await desk.publish(1)
+    now = datetime.now(UTC)
+    fine = Health(status="healthy", last_poll=now, last_good_poll=now, next_poll=now)
+    await desk.store.save_health(PAGE.id, fine)
+    later = now + timedelta(minutes=5)
+    async with desk.serving(now=lambda: later):
+
+        def is_stale(message: FeedMessage) -> bool:
+            return message.health is not None and message.health.status == "stale"
+
+        message = (await desk.read(is_stale))[-1]
+        assert message.health is not None
+        assert message.health.reason == "poller.silent"
+        _, body = await desk.get("/v1/pages")
+        assert msgspec.json.decode(body)["pages"][0]["health"]["status"] == "stale"
+        _, metrics = await desk.get("/metrics")
+    assert b'stoppress_page_healthy{page="page"} 0.0' in metrics
+
+
+async def test_pages_can_be_read_over_http(desk: Desk) -> None:
+    await desk.publish(1, 2)
+    async with desk.serving():
+        page = msgspec.json.decode((await desk.get("/v1/pages"))[1])["pages"][0]
+        assert (page["page"]["id"], page["sequence"], page["entry_count"]) == ("page", 3, 2)
+        page = msgspec.json.decode((await desk.get("/v1/pages/page"))[1])
+        assert [known["entry"]["id"] for known in page["entries"]] == ["e2", "e1"]
+        status, body = await desk.get("/v1/pages/other")
+    assert (status, msgspec.json.decode(body)["code"]) == (404, "page.unknown")
+
+
+async def test_probes_and_the_web_page_answer(desk: Desk) -> None:
+    async with desk.serving():
+        assert (await desk.get("/healthz"))[0] == 200
+        status, body = await desk.get("/")
+    assert status == 200
+    assert b"Stoppress" in body
+
+
+async def test_without_redis_the_gateway_says_so_and_recovers(desk: Desk, redis: Redis) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        await redis.client_kill_filter(_type="normal", skipme=True)
+        await eventually(desk.is_ready, "a gateway that has recovered")
+        reading = await desk.reading(numbered(3))
+        await desk.publish(2)
+        await reading
+
+
+async def test_what_is_no_event_in_the_stream_is_passed_over(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        reading = await desk.reading(numbered(3))
+        await desk.redis.xadd(desk.keys.events, {"foreign": "thing"})
+        await desk.publish(2)
+        assert (await reading)[-1].decoded().subject == "e2"
+
+
+async def test_a_port_in_use_is_one_clear_error(desk: Desk) -> None:
+    async with desk.serving(GatewaySettings(port=unused_port())) as taken:
+        port = int(taken.rsplit(":", 1)[1])
+        with pytest.raises(ConfigError, match=rf"127.0.0.1:{port}: the port is in use"):
+            async with desk.serving(GatewaySettings(port=port)):
+                pass
+
+
+async def test_more_subscribers_than_allowed_are_refused(desk: Desk) -> None:
+    settings = GatewaySettings(port=0, max_subscribers=1)
+    async with desk.talking(settings), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(desk.gateway + "/v1/feed")
+    assert refused.value.status == 503

@@ -1,0 +1,1 @@
+"""What reads the event stream: alerts and the gateway. They never import each other."""

@@ -1,0 +1,1 @@
+"""The gateway: fans the stream out over WebSocket and HTTP."""

@@ -1,0 +1,131 @@
+"""Redis as the gateway sees it: stream positions, ranges, and page states. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+from redis.asyncio import Redis
+
+from service.events import from_fields, structured
+from service.keys import Keys
+from service.model import EntryState, Health, Page, PageMeta, PageRef
+from workers.gateway.protocol import (
+    BEGINNING,
+    EventMessage,
+    KnownEntry,
+    PageSnapshot,
+    StreamId,
+    cursor,
+    encode,
+)
+from workers.gateway.ring import Frame
+
+
+class Bounds(Struct, frozen=True):
+    """first, last: ids of the oldest and newest event. lost: everything up to here was trimmed."""
+
+    first: StreamId
+    last: StreamId
+    lost: StreamId
+
+
+class Reader:
+    """Reads one partition."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis, self._keys = redis, keys
+
+    async def ping(self) -> None:
+        """Raises what redis-py raises when Redis is not there."""
+        await self._redis.ping()
+
+    async def bounds(self) -> Bounds:
+        """Where the stream begins and ends.
+
+        Once anything was trimmed, all before the first entry counts as lost. Servers before 7.0
+        don't say whether something was, which may reset a reader that missed nothing.
+        """
+        if not await self._redis.exists(self._keys.events):
+            return Bounds(BEGINNING, BEGINNING, BEGINNING)
+        info: dict[str, Any] = await self._redis.xinfo_stream(self._keys.events)
+        last = StreamId.of(info["last-generated-id"])
+        first = StreamId.of(info["first-entry"][0]) if info["first-entry"] else last
+        whole = info.get("entries-added") == info["length"]
+        return Bounds(first, last, BEGINNING if whole else _before(first))
+
+    async def after(self, position: StreamId, most: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        """Up to `most` stream entries after a position."""
+        found = await self._redis.xrange(self._keys.events, min=f"({position}", count=most)
+        return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
+
+    async def page_ids(self) -> list[str]:
+        """What is followed."""
+        return sorted(key.decode() for key in await self._pages())
+
+    async def _pages(self) -> dict[bytes, bytes]:
+        answer = self._redis.hgetall(self._keys.pages)
+        return await cast("Awaitable[dict[bytes, bytes]]", answer)
+
+    async def health(self) -> dict[str, Health]:
+        """The health of every page that is followed."""
+        ids = await self.page_ids()
+        if not ids:
+            return {}
+        values = await self._redis.mget([self._keys.health(page) for page in ids])
+        return {
+            page: msgspec.json.decode(value, type=Health) if value else Health()
+            for page, value in zip(ids, values, strict=True)
+        }
+
+    async def snapshots(self, wanted: Callable[[str], bool]) -> tuple[StreamId, list[PageSnapshot]]:
+        """The state of pages, and the position that it is true at: one transaction."""
+        pages = {key.decode(): value for key, value in (await self._pages()).items()}
+        ids = sorted(filter(wanted, pages))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xrevrange(self._keys.events, count=1)
+            for page in ids:
+                pipe.hget(self._keys.meta(page), "meta")
+                pipe.hgetall(self._keys.entries(page))
+                pipe.get(self._keys.health(page))
+            newest, *rest = await pipe.execute()
+        at = StreamId.of(newest[0][0]) if newest else BEGINNING
+        parts = zip(ids, rest[0::3], rest[1::3], rest[2::3], strict=True)
+        return at, [
+            _snapshot(at, msgspec.json.decode(pages[page], type=Page), meta, entries, health)
+            for page, meta, entries, health in parts
+        ]
+
+
+def _before(first: StreamId) -> StreamId:
+    return StreamId(first.ms, first.number - 1) if first.number else StreamId(first.ms - 1, 2**63)
+
+
+def _snapshot(
+    at: StreamId, page: Page, meta_json: bytes | None, entries: dict[bytes, bytes], health: bytes
+) -> PageSnapshot:
+    meta = msgspec.json.decode(meta_json, type=PageMeta) if meta_json else PageMeta()
+    states = [msgspec.json.decode(value, type=EntryState) for value in entries.values()]
+    states.sort(key=_age, reverse=True)
+    return PageSnapshot(
+        cursor=cursor(at),
+        page=PageRef(id=page.id, url=page.url, title=meta.head.title, source=meta.source),
+        status=meta.status,
+        summary=meta.head.summary,
+        health=msgspec.json.decode(health, type=Health) if health else Health(),
+        sequence=meta.sequence,
+        entries=tuple(KnownEntry(s.entry, s.revision, s.baseline, s.removed) for s in states),
+    )
+
+
+def _age(state: EntryState) -> tuple[float, str]:
+    published = state.entry.published
+    return (published.timestamp() if published else 0.0, state.entry.id)
+
+
+def frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
+    """A stream entry as a frame. Raises CorruptionError when it is no event."""
+    message = EventMessage(cursor(at), msgspec.Raw(structured(fields)))
+    return Frame(at, from_fields(fields), encode(message))

@@ -1,0 +1,51 @@
+"""The newest events of the stream, each encoded once, shared by all subscribers. Pure.
+
+A subscriber is a position: it asks what came after it. The ring never waits for anybody.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+
+from msgspec import Struct
+
+from service.events import Event
+from workers.gateway.protocol import StreamId
+
+
+class Frame(Struct, frozen=True):
+    """An event at its place in the stream, and its message as it goes onto a socket."""
+
+    at: StreamId
+    event: Event
+    payload: bytes
+
+
+class Ring:
+    """Holds at most `capacity` frames. start: the position before the first event it can hold."""
+
+    def __init__(self, start: StreamId, capacity: int) -> None:
+        self._frames: deque[Frame] = deque()
+        self._capacity = capacity
+        self.start = start
+        self.end = start
+
+    def append(self, frame: Frame) -> None:
+        """Add the next frame of the stream; the oldest may fall off."""
+        assert frame.at > self.end, "the stream only grows"
+        self._frames.append(frame)
+        self.end = frame.at
+        if len(self._frames) > self._capacity:
+            self.start = self._frames.popleft().at
+
+    def skip(self, at: StreamId) -> None:
+        """The stream moved on past something that is no event."""
+        self.end = at
+
+    def after(self, position: StreamId, most: int) -> list[Frame] | None:
+        """Up to `most` frames after a position; None when the ring does not reach back to it."""
+        if position < self.start:
+            return None
+        first = bisect_right(self._frames, position, key=lambda frame: frame.at)
+        return [self._frames[n] for n in range(first, min(first + most, len(self._frames)))]
