@@ -6,10 +6,8 @@ What comes back is a body, "not modified", or a PageError that says which health
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 
 import aiohttp
@@ -19,6 +17,7 @@ from yarl import URL
 
 from service import __version__
 from service.errors import ConfigError, PageError
+from service.headers import http_date, retry_after_s
 from service.model import Clocks
 from service.sources.base import Document
 
@@ -249,25 +248,6 @@ async def _head(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
         return await response.content.readexactly(limit_bytes)
     except asyncio.IncompleteReadError as short:
         return short.partial
-
-
-def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Retry-After in seconds or as a date (RFC 9110 section 10.2.3); None when it says nothing."""
-    if value is None:
-        return None
-    if re.fullmatch(r"\d{1,9}", value.strip()):
-        return float(value)
-    moment = http_date(value)
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
-
-
-def http_date(value: str | None) -> datetime | None:
-    """An HTTP date in UTC (RFC 9110 section 5.6.7); None when it is none."""
-    try:
-        moment = parsedate_to_datetime(value or "")
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def clocks(headers: Mapping[str, str], seen_at: datetime) -> Clocks:

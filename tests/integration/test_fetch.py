@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from service.errors import ConfigError, PageError
-from service.fetch import Fetched, Fetcher, NotModified, Request, retry_after_s
+from service.fetch import Fetched, Fetcher, NotModified, Request
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 NOW = datetime(2025, 4, 25, 12, 0, tzinfo=UTC)
@@ -193,18 +193,3 @@ async def test_a_page_elsewhere_is_not_asked_without_a_contact() -> None:
     async with fetcher() as one:
         with pytest.raises(ConfigError, match="--contact"):
             await one.fetch(Request("https://news.example/live"))
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("120", 120.0),
-        ("Fri, 25 Apr 2025 12:01:00 GMT", 60.0),
-        ("Fri, 25 Apr 2025 11:00:00 GMT", 0.0),
-        ("soon", None),
-        ("-5", None),
-        (None, None),
-    ],
-)
-def test_retry_after_is_read_in_both_forms(value: str | None, seconds: float | None) -> None:
-    assert retry_after_s(value, NOW) == seconds

@@ -1,0 +1,145 @@
+"""Events that alerts are made of, a webhook receiver, and a way to wait for what other tasks do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from service.events import (
+    AlertEvent,
+    EntryChange,
+    EntryData,
+    EntryEvent,
+    EntryType,
+    Observed,
+    PageChange,
+    PageData,
+    PageEvent,
+    chain,
+    from_json,
+)
+from service.model import Entry, PageRef
+
+PAGE = PageRef(id="ukraine", url="https://news.example/live/1", title="War in Ukraine")
+WAIT_S = 20.0
+
+
+def entry_event(
+    kind: str = "published",
+    *,
+    entry: str = "e1",
+    labels: tuple[str, ...] = ("breaking",),
+    changed: tuple[str, ...] = (),
+    baseline: bool = False,
+    at: datetime | None = None,
+    sequence: int = 1,
+    title: str | None = "General killed in car bomb attack - reports",
+) -> EntryEvent:
+    """An entry event. kind: the last word of its type. at: when it was observed, by default now."""
+    types: dict[str, EntryType] = {
+        "published": "stoppress.entry.published",
+        "edited": "stoppress.entry.edited",
+        "removed": "stoppress.entry.removed",
+        "restored": "stoppress.entry.restored",
+    }
+    at = at or datetime.now(UTC)
+    data = EntryData(
+        page=PAGE,
+        entry=Entry(
+            id=entry,
+            title=title,
+            labels=labels,
+            published=datetime(2025, 4, 25, 9, 17, tzinfo=UTC),
+            url=f"{PAGE.url}#{entry}",
+        ),
+        revision=sequence,
+        baseline=baseline,
+        observed=Observed(after=None, at=at),
+        changed=changed,
+    )
+    change = EntryChange(types[kind], data, f"{kind}-{sequence}")
+    (event,) = chain([change], sequence=sequence - 1, previousid=None, at=at)
+    assert isinstance(event, EntryEvent)
+    return event
+
+
+def page_event() -> PageEvent:
+    """A page that was paused just now."""
+    at = datetime.now(UTC)
+    data = PageData(page=PAGE, status="paused", observed=Observed(None, at))
+    change = PageChange("stoppress.page.paused", data, "paused")
+    (event,) = chain([change], sequence=0, previousid=None, at=at)
+    assert isinstance(event, PageEvent)
+    return event
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return as soon as the condition holds; fail when it never does."""
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Receiver:
+    """A webhook receiver on loopback that checks every signature, and its age by the clock `now`.
+
+    answers: what to answer in turn, (status, headers) or HANG; afterwards 200.
+    received: (webhook-id, event) of every request, in order of arrival. last: headers and body.
+    """
+
+    SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    HANG = (0, dict[str, str]())
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._now = now
+        self.last: tuple[dict[str, str], bytes] = ({}, b"")
+        self.answers: list[tuple[int, dict[str, str]]] = []
+        self.always: tuple[int, dict[str, str]] = (200, {})
+        self.received: list[tuple[str, AlertEvent]] = []
+        self.url = ""
+        self._ended = asyncio.Event()
+
+    @property
+    def ids(self) -> list[str]:
+        return [webhook_id for webhook_id, _ in self.received]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Receiver]:
+        app = web.Application()
+        app.router.add_post("/hook", self._take)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/hook"
+        try:
+            yield self
+        finally:
+            self._ended.set()
+            await runner.cleanup()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        self.last = (dict(request.headers), body)
+        self._verify(request, body)
+        event = from_json(body)
+        assert isinstance(event, AlertEvent)
+        self.received.append((request.headers["webhook-id"], event))
+        status, headers = self.answers.pop(0) if self.answers else self.always
+        if (status, headers) == self.HANG:
+            await self._ended.wait()
+        return web.Response(status=status or 503, headers=headers)
+
+    def _verify(self, request: web.Request, body: bytes) -> None:
+        """What standardwebhooks does, by our clock."""
+        assert request.content_type == "application/json"
+        stamp = datetime.fromtimestamp(int(request.headers["webhook-timestamp"]), UTC)
+        assert abs(self._now() - stamp) < timedelta(minutes=5)
+        signature = Webhook(self.SECRET).sign(request.headers["webhook-id"], stamp, body.decode())
+        assert request.headers["webhook-signature"] == signature

@@ -1,0 +1,489 @@
+"""The alerts worker on real parts: raised once, delivered at least once, given up in the open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from standardwebhooks import Webhook
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from service.config import AlertSettings, WebhookSettings
+from service.connection import connect
+from service.errors import ConfigError, StoreError
+from service.events import AlertEvent, Event, from_fields, to_fields
+from service.keys import Keys
+from tests.alert_samples import Receiver, entry_event, until
+from workers.alerts.ledger import Ledger
+from workers.alerts.rules import BREAKING, Raise, alert_id, decide
+from workers.alerts.worker import alerts_worker
+
+MAX_EVENTS = 1000
+Start = Callable[..., AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Any:
+    with capture_logs() as captured:
+        yield captured
+
+
+class Clock:
+    """The real time, moved on by `ahead`; sleeping moves it on instead of waiting."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+        self.slept_s: list[float] = []
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+        self.ahead += timedelta(seconds=seconds)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def receiver(clock: Clock) -> AsyncIterator[Receiver]:
+    async with Receiver(clock.now).serving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def start(redis_url: str, keys: Keys, receiver: Receiver, clock: Clock) -> Start:
+    """Runs a worker that has the receiver as its one channel, unless told otherwise."""
+
+    @asynccontextmanager
+    async def run(**settings: Any) -> AsyncIterator[None]:
+        ready = asyncio.Event()
+        task = asyncio.create_task(
+            alerts_worker(
+                lambda: connect(redis_url),
+                keys,
+                alert_settings(receiver, **settings),
+                max_events=MAX_EVENTS,
+                ready=ready.set,
+                now=clock.now,
+                sleep=clock.sleep,
+            )
+        )
+        try:
+            await until(lambda: ready.is_set() or task.done())
+            yield
+        finally:
+            task.cancel()
+            (ended,) = await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(ended, asyncio.CancelledError)
+
+    return run
+
+
+def alert_settings(receiver: Receiver, **settings: Any) -> AlertSettings:
+    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=5)
+    return AlertSettings(**{"console": False, "webhooks": {"ops": webhook}} | settings)
+
+
+async def publish(redis: Redis, keys: Keys, *events: Event) -> None:
+    for event in events:
+        await redis.xadd(keys.events, to_fields(event))  # type: ignore[arg-type]
+
+
+async def until_done(redis: Redis, stream: str, group: str) -> None:
+    """Until the group has read its whole stream and acknowledged it."""
+    async with asyncio.timeout(20):
+        while True:
+            last = (await redis.xinfo_stream(stream))["last-generated-id"]
+            for info in await redis.xinfo_groups(stream):
+                done = not info["pending"] and info["last-delivered-id"] == last
+                if done and info["name"] == group.encode():
+                    return
+            await asyncio.sleep(0.005)
+
+
+async def settle(redis: Redis, keys: Keys) -> None:
+    """Until everything that was published is judged, and delivered or given up."""
+    await until_done(redis, keys.events, "alerts")
+    await until_done(redis, keys.alerts, "channel:webhook:ops")
+
+
+async def raised(redis: Redis, keys: Keys) -> list[AlertEvent]:
+    events = [from_fields(fields) for _, fields in await redis.xrange(keys.alerts)]
+    assert all(isinstance(event, AlertEvent) for event in events)
+    return events  # type: ignore[return-value]
+
+
+def named(logs: list[EventDict], event: str) -> list[EventDict]:
+    return [entry for entry in logs if entry["event"] == event]
+
+
+async def test_a_published_breaking_entry_gives_one_alert(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    event = entry_event()
+    async with start():
+        await publish(redis, keys, event)
+        await until(lambda: named(logs, "alert.delivered"))
+        await settle(redis, keys)
+    (alert,) = await raised(redis, keys)
+    assert receiver.received == [(alert_id(event, BREAKING), alert)]
+    (delivered,) = named(logs, "alert.delivered")
+    assert delivered.pop("lag_ms") >= 0
+    assert delivered == {
+        "event": "alert.delivered",
+        "log_level": "info",
+        "alert": alert.id,
+        "rule": "breaking",
+        "page": "ukraine",
+        "entry": "e1",
+        "channel": "webhook:ops",
+        "attempt": 1,
+    }
+
+
+async def test_a_receiver_can_verify_with_the_library_of_the_standard(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start():
+        await publish(redis, keys, entry_event())
+        await until(lambda: receiver.ids)
+    headers, body = receiver.last
+    event = Webhook(Receiver.SECRET).verify(body, headers)
+    assert event["type"] == "stoppress.alert.raised"
+    assert headers["webhook-id"] == event["id"] == event["data"]["alert"]
+
+
+async def test_an_edit_that_gains_the_label_gives_one_alert(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start():
+        await publish(
+            redis,
+            keys,
+            entry_event(labels=()),
+            entry_event("edited", changed=("labels",), sequence=2),
+        )
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    assert len(receiver.ids) == 1
+
+
+async def test_further_edits_of_an_entry_that_alerted_give_none(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    edits = [entry_event("edited", changed=("labels", "title"), sequence=n) for n in range(2, 6)]
+    async with start():
+        await publish(redis, keys, entry_event(), *edits)
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    assert len(await raised(redis, keys)) == len(receiver.ids) == 1
+
+
+@pytest.mark.parametrize("why", ["baseline", "expired"])
+async def test_what_is_no_news_gives_none_nor_does_a_later_change_of_its_labels(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict], why: str
+) -> None:
+    old = datetime.now(UTC) - timedelta(days=1)
+    first = entry_event(baseline=True) if why == "baseline" else entry_event(at=old)
+    relabelled = entry_event("edited", labels=("breaking", "key"), changed=("labels",), sequence=2)
+    async with start():
+        await publish(redis, keys, first, relabelled, entry_event(entry="news", sequence=3))
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    assert [alert.data.entry.id for alert in await raised(redis, keys)] == ["news"]
+    assert why in [entry["reason"] for entry in named(logs, "alert.suppressed")]
+
+
+@pytest.mark.parametrize(
+    ("stream", "group"), [("events", "alerts"), ("alerts", "channel:webhook:ops")]
+)
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"x": "y"},
+        {"type": "stoppress.entry.published", "data": "{"},
+        {"type": "stoppress.future.thing", "data": "{}"},
+        {"type": b"\xff", "data": b"\xff"},
+        {"type": "stoppress.entry.published", "data": "[" * 100_000},
+        to_fields(entry_event()) | {"time": b"yesterday"},
+        to_fields(entry_event()) | {"time": b"2025-04-25T09:17:00"},
+    ],
+)
+async def test_what_is_no_event_becomes_a_dead_letter_and_the_next_is_handled(
+    redis: Redis,
+    keys: Keys,
+    start: Start,
+    receiver: Receiver,
+    stream: str,
+    group: str,
+    broken: Any,
+) -> None:
+    async with start():
+        broken_id = await redis.xadd(getattr(keys, stream), broken)
+        await publish(redis, keys, entry_event())
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert (letter[b"message"], letter[b"group"]) == (broken_id, group.encode())
+    assert letter[b"reason"] == b"event.malformed"
+
+
+async def test_an_entry_event_in_the_alerts_stream_becomes_a_dead_letter(
+    redis: Redis, keys: Keys, start: Start
+) -> None:
+    async with start():
+        await redis.xadd(keys.alerts, to_fields(entry_event()))  # type: ignore[arg-type]
+        await settle(redis, keys)
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert letter[b"reason"] == b"event.misplaced"
+
+
+async def test_a_receiver_that_fails_twice_gets_the_same_id_until_it_answers(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    receiver.answers = [(500, {}), (500, {})]
+    async with start():
+        await publish(redis, keys, entry_event())
+        await until(lambda: named(logs, "alert.delivered"))
+        await settle(redis, keys)
+    assert len(receiver.ids) == 3
+    assert len(set(receiver.ids)) == 1
+    assert [entry["reason"] for entry in named(logs, "alert.failed")] == ["http_500"] * 2
+    assert [entry["attempt"] for entry in named(logs, "alert.delivered")] == [3]
+    assert await redis.xlen(keys.dead) == 0
+
+
+async def test_retry_after_is_honoured(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [(503, {"Retry-After": "70"}), (429, {"Retry-After": "80"})]
+    async with start():
+        await publish(redis, keys, entry_event())
+        await settle_after(redis, keys, receiver, 3)
+    assert clock.slept_s == [70.0, 80.0]
+
+
+async def test_a_retry_after_past_the_deadline_leaves_one_last_try_at_the_deadline(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, clock: Clock
+) -> None:
+    receiver.answers = [(503, {"Retry-After": "999999999"})]
+    async with start(deadline_s=600.0):
+        await publish(redis, keys, entry_event())
+        await settle_after(redis, keys, receiver, 2)
+    assert 0 < clock.slept_s[0] <= 600.0
+    assert await redis.xlen(keys.dead) == 0
+
+
+async def settle_after(redis: Redis, keys: Keys, receiver: Receiver, requests: int) -> None:
+    await until(lambda: len(receiver.ids) >= requests)
+    await settle(redis, keys)
+    assert len(receiver.ids) == requests
+
+
+async def test_what_fails_until_its_deadline_becomes_a_dead_letter_that_says_why(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    receiver.always = (500, {})
+    async with start():
+        await publish(redis, keys, entry_event())
+        await until(lambda: named(logs, "alert.dead"))
+        await settle(redis, keys)
+    ((_, letter),) = await redis.xrange(keys.dead)
+    (alert,) = await raised(redis, keys)
+    assert from_fields(letter) == alert
+    assert letter[b"channel"] == b"webhook:ops"
+    assert letter[b"reason"] == b"http_500"
+    assert int(letter[b"attempts"]) == len(receiver.ids) > 3
+    assert datetime.fromisoformat(letter[b"died_at"].decode()) >= alert.data.deadline
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 302])
+async def test_a_refusal_becomes_a_dead_letter_at_once(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, clock: Clock, status: int
+) -> None:
+    receiver.always = (status, {"Location": receiver.url, "Retry-After": "1"})
+    async with start():
+        await publish(redis, keys, entry_event())
+        await settle_after(redis, keys, receiver, 1)
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert (letter[b"reason"], letter[b"attempts"]) == (f"http_{status}".encode(), b"1")
+    assert clock.slept_s == []
+
+
+async def test_an_alert_that_is_past_its_deadline_is_not_sent_any_more(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, clock: Clock
+) -> None:
+    """Its worker was down for too long. The channel's group is there from before."""
+    async with start():
+        pass
+    decision = decide(entry_event(), datetime.now(UTC), 3600)
+    assert isinstance(decision, Raise)
+    ledger = Ledger(redis, keys, max_events=MAX_EVENTS)
+    assert await ledger.raise_alert(decision.event, clock.now())
+    clock.ahead = timedelta(hours=2)
+    async with start():
+        await until_done(redis, keys.alerts, "channel:webhook:ops")
+    ((_, letter),) = await redis.xrange(keys.dead)
+    assert (letter[b"reason"], letter[b"attempts"]) == (b"expired", b"0")
+    assert receiver.ids == []
+
+
+async def test_a_channel_that_is_new_gets_no_alerts_from_before_its_time(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    before = datetime.now(UTC) - timedelta(hours=2)
+    decision = decide(entry_event(at=before), before, 3600)
+    assert isinstance(decision, Raise)
+    old_id = f"{int(before.timestamp() * 1000)}-0"
+    await redis.xadd(keys.alerts, to_fields(decision.event), id=old_id)  # type: ignore[arg-type]
+    async with start():
+        await publish(redis, keys, entry_event(entry="e2", sequence=2))
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    assert [event.data.entry.id for _, event in receiver.received] == ["e2"]
+    assert await redis.xlen(keys.dead) == 0
+
+
+async def test_an_unreachable_receiver_is_retried(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    gone = Receiver()
+    async with gone.serving():
+        pass
+    settings = alert_settings(gone).webhooks
+    async with start(webhooks=settings):
+        await publish(redis, keys, entry_event())
+        await until(lambda: named(logs, "alert.dead"))
+        await settle(redis, keys)
+    assert {entry["reason"] for entry in named(logs, "alert.failed")} == {"unreachable"}
+
+
+async def test_a_hanging_receiver_delays_neither_the_console_nor_another_receiver(
+    redis: Redis,
+    keys: Keys,
+    start: Start,
+    receiver: Receiver,
+    capsys: pytest.CaptureFixture[str],
+    logs: list[EventDict],
+) -> None:
+    receiver.always = Receiver.HANG
+    async with Receiver().serving() as other:
+        webhooks = {
+            "ops": WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=600),
+            "other": WebhookSettings(url=other.url, secret=Receiver.SECRET),
+        }
+        async with start(console=True, webhooks=webhooks):
+            events = [entry_event(entry=f"e{n}", sequence=n) for n in range(1, 21)]
+            await publish(redis, keys, *events)
+            await until_done(redis, keys.events, "alerts")
+            await until_done(redis, keys.alerts, "channel:console")
+            await until_done(redis, keys.alerts, "channel:webhook:other")
+            await until(lambda: len(receiver.ids) == 8)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rsplit("#")[-1] for line in lines] == [f"e{n}" for n in range(1, 21)]
+    assert all(line.startswith("BREAKING ") for line in lines)
+    assert len(set(other.ids)) == len(other.ids) == 20
+    assert {entry["channel"] for entry in named(logs, "alert.delivered")} == {
+        "console",
+        "webhook:other",
+    }
+
+
+async def test_a_receiver_that_does_not_answer_in_time_is_retried(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    receiver.answers = [Receiver.HANG]
+    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=0.2)
+    async with start(webhooks={"ops": webhook}):
+        await publish(redis, keys, entry_event())
+        await settle_after(redis, keys, receiver, 2)
+    assert [entry["reason"] for entry in named(logs, "alert.failed")] == ["timeout"]
+
+
+async def test_two_workers_deliver_each_alert_once(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start(), start():
+        for number in range(1, 61):
+            await publish(redis, keys, entry_event(entry=f"e{number}", sequence=number))
+        await until(lambda: len(receiver.ids) >= 60)
+        await settle(redis, keys)
+    assert len(await raised(redis, keys)) == 60
+    assert len(receiver.ids) == len(set(receiver.ids)) == 60
+
+
+async def test_the_same_event_read_twice_by_two_workers_is_raised_once(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    event = entry_event()
+    async with start(), start():
+        await publish(redis, keys, *[event] * 20)
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    assert len(await raised(redis, keys)) == len(receiver.ids) == 1
+
+
+async def test_killed_connections_cost_no_alert(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    killed = 0
+    async with start():
+        for number in range(1, 11):
+            await publish(redis, keys, entry_event(entry=f"e{number}", sequence=number))
+            killed += int(await redis.client_kill_filter(_type="normal", skipme=True))
+        await until(lambda: len(set(receiver.ids)) == 10)
+        await settle(redis, keys)
+    assert killed >= 3
+    assert len(await raised(redis, keys)) == 10
+
+
+async def test_the_ledger_is_not_kept_for_ever(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start():
+        await publish(redis, keys, entry_event(), entry_event(entry="old", baseline=True))
+        await until(lambda: receiver.ids)
+        await settle(redis, keys)
+    for entry in ("e1", "old"):
+        assert await redis.ttl(keys.ledger(alert_id(entry_event(entry=entry), BREAKING))) > 0
+    ledger = await redis.hgetall(keys.ledger(receiver.ids[0]))
+    assert ledger[b"state"] == b"raised"
+    assert ledger[b"webhook:ops:state"] == b"delivered"
+    assert ledger[b"webhook:ops:attempts"] == b"1"
+
+
+async def test_redis_that_is_down_at_start_is_one_named_error(
+    keys: Keys, receiver: Receiver, tmp_path: Any
+) -> None:
+    with pytest.raises(StoreError) as refused:
+        await alerts_worker(
+            lambda: Redis(unix_socket_path=str(tmp_path / "none.sock")),
+            keys,
+            alert_settings(receiver),
+            max_events=MAX_EVENTS,
+        )
+    assert refused.value.code == "redis.unusable"
+
+
+async def test_a_webhook_that_cannot_be_used_is_refused_at_start(
+    keys: Keys, redis_url: str
+) -> None:
+    webhook = WebhookSettings(url="http://a:99999/", secret=Receiver.SECRET)
+    with pytest.raises(ConfigError):
+        await alerts_worker(
+            lambda: connect(redis_url),
+            keys,
+            AlertSettings(webhooks={"ops": webhook}),
+            max_events=MAX_EVENTS,
+        )

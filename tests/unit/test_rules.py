@@ -1,0 +1,103 @@
+"""The breaking rule: what raises an alert, what does not, and why not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.events import EntryEvent, from_fields, to_fields
+from tests.alert_samples import PAGE, entry_event, page_event
+from workers.alerts.rules import BREAKING, Raise, Rule, Suppress, alert_id, decide
+
+NOW = datetime(2025, 4, 25, 9, 18, tzinfo=UTC)
+HOUR_S = 3600.0
+
+
+def seen(kind: str = "published", **fields: object) -> EntryEvent:
+    return entry_event(kind, at=NOW, **fields)  # type: ignore[arg-type]
+
+
+def test_an_entry_published_with_the_label_raises() -> None:
+    event = seen()
+    decision = decide(event, NOW, HOUR_S)
+    assert isinstance(decision, Raise)
+    alert = decision.event
+    assert alert.type == "stoppress.alert.raised"
+    assert alert.id == alert.data.alert == alert_id(event, BREAKING)
+    assert (alert.subject, alert.source, alert.time) == ("e1", PAGE.url, event.time)
+    assert alert.data.event == event.id
+    assert alert.data.priority == "high"
+    assert alert.data.deadline == NOW + timedelta(hours=1)
+    assert alert.data.reason == "published with the label breaking"
+
+
+def test_an_edit_that_gains_the_label_raises() -> None:
+    decision = decide(seen("edited", changed=("labels", "title")), NOW, HOUR_S)
+    assert isinstance(decision, Raise)
+    assert decision.event.data.reason == "edited to gain the label breaking"
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (page_event(), "not_an_entry"),
+        (seen(labels=()), "no_label"),
+        (seen(labels=("key", "Breaking")), "no_label"),
+        (seen("edited", labels=("key",), changed=("labels",)), "no_label"),
+        (seen("edited", changed=("title",)), "label_kept"),
+        (seen("removed"), "withdrawn"),
+        (seen("restored"), "restored"),
+    ],
+)
+def test_what_the_rule_is_not_about_is_suppressed_with_its_reason(
+    event: EntryEvent, reason: str
+) -> None:
+    assert decide(event, NOW, HOUR_S) == Suppress(reason)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "changed"), [("published", ()), ("edited", ("labels",))])
+def test_nothing_in_the_baseline_alerts(kind: str, changed: tuple[str, ...]) -> None:
+    event = seen(kind, changed=changed, baseline=True)
+    assert decide(event, NOW, HOUR_S) == Suppress("baseline", alert_id(event, BREAKING))
+
+
+@pytest.mark.parametrize(
+    ("age_s", "raises"), [(0, True), (3599, True), (3600, False), (9e6, False)]
+)
+def test_news_expires_at_the_deadline(age_s: float, raises: bool) -> None:
+    event = seen()
+    decision = decide(event, NOW + timedelta(seconds=age_s), HOUR_S)
+    assert isinstance(decision, Raise) == raises
+    if not raises:
+        assert decision == Suppress("expired", alert_id(event, BREAKING))
+
+
+def test_a_raised_alert_is_the_same_after_the_wire() -> None:
+    decision = decide(seen(), NOW, HOUR_S)
+    assert isinstance(decision, Raise)
+    fields = {name.encode(): value for name, value in to_fields(decision.event).items()}
+    assert from_fields(fields) == decision.event
+
+
+@given(st.lists(st.sampled_from(["published", "edited"]), min_size=1), st.text(min_size=1))
+def test_an_entry_has_one_alert_by_a_rule_however_often_it_matches(
+    kinds: list[str], entry: str
+) -> None:
+    events = [
+        seen(kind, entry=entry, changed=("labels",), sequence=n) for n, kind in enumerate(kinds, 1)
+    ]
+    decisions = [decide(event, NOW, HOUR_S) for event in events]
+    assert len({d.event.id for d in decisions if isinstance(d, Raise)}) == 1
+
+
+def test_entries_and_rules_have_alerts_of_their_own() -> None:
+    one, other = seen(), seen(entry="e2")
+    ids = {
+        alert_id(event, rule)
+        for event in (one, other)
+        for rule in (BREAKING, Rule("key", "normal"))
+    }
+    assert len(ids) == 4

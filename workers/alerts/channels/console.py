@@ -1,0 +1,68 @@
+"""The console channel: one readable line for each alert. Page text can only be read."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from datetime import datetime, tzinfo
+from typing import TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from service.events import AlertEvent
+from workers.alerts.channels import Undeliverable
+
+TITLE_CHARACTERS = 200
+# Control, format (also bidirectional overrides) and separator characters could move the cursor,
+# colour what follows or turn text round. The joiners are needed by several scripts and by emoji.
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
+
+
+def plain(text: str) -> str:
+    """Text on one line, without a character that a terminal would act on."""
+    safe = (" " if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text)
+    return " ".join("".join(safe).split())
+
+
+def line(event: AlertEvent, zone: tzinfo | None) -> Text:
+    """The line for an alert. zone: of the time shown, None for this machine's."""
+    entry, page = event.data.entry, event.data.page
+    moment = (entry.published or datetime.fromisoformat(event.time)).astimezone(zone)
+    return Text.assemble(
+        (plain(event.data.rule).upper(), "bold white on red"),
+        (f" {moment:%H:%M} ", "dim"),
+        (_title(event), "bold"),
+        (f" — {plain(page.title or page.id)} ", "dim"),
+        (plain(entry.url or page.url), "cyan"),
+    )
+
+
+def _title(event: AlertEvent) -> str:
+    text = plain(event.data.entry.title or event.data.entry.text) or "(no title)"
+    if len(text) <= TITLE_CHARACTERS:
+        return text
+    return text[: TITLE_CHARACTERS - 1] + "…"
+
+
+class ConsoleChannel:
+    """Writes alerts to a text stream; in colour when that is a terminal.
+
+    zone: of the times shown, None for this machine's.
+    """
+
+    name = "console"
+    parallel = 1
+
+    def __init__(self, stdout: TextIO, zone: tzinfo | None = None) -> None:
+        self._console = Console(file=stdout, highlight=False)
+        self._zone = zone
+
+    async def send(self, event: AlertEvent) -> None:
+        """Write the line, in a thread: a reader that doesn't read must not delay other channels."""
+        text = line(event, self._zone)
+        try:
+            await asyncio.to_thread(self._console.print, text, soft_wrap=True)
+        except (OSError, ValueError) as error:  # closed, or an encoding that can't say it
+            raise Undeliverable("stdout_refused", str(error), retryable=False) from error
