@@ -165,16 +165,16 @@ def load(
     Raises ConfigError that names the setting, where it stands and what is allowed.
     """
     chosen = path or (Path(DEFAULT_FILE) if Path(DEFAULT_FILE).is_file() else None)
-    tree = _expand(_read(chosen), environ, str(chosen)) if chosen else {}
-    settings = _convert(tree, str(chosen or DEFAULT_FILE))
+    read = _expand(_read(chosen), environ, str(chosen)) if chosen else {}
+    tree = msgspec.to_builtins(_convert(read, str(chosen or DEFAULT_FILE)))
     for variable, section, key, text in _variables(environ):
-        settings = _with(settings, section, key, text, where=variable, strict=False)
+        _set(tree, section, key, text, where=variable, strict=False)
     for section, values in overrides.items():
         for key, value in values.items():
             if value is not None:
                 where = f"--{key.removesuffix('_s').replace('_', '-')}"
-                settings = _with(settings, section, key, value, where=where, strict=True)
-    return settings
+                _set(tree, section, key, value, where=where, strict=True)
+    return _convert(tree, "settings")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -220,21 +220,16 @@ def _convert(tree: dict[str, Any], where: str) -> Settings:
         raise _refusal(error, where) from None
 
 
-def _with(
-    settings: Settings, section: str, key: str, value: object, *, where: str, strict: bool
-) -> Settings:
-    """Settings with one value replaced and checked by the same types as the file."""
-    tree = msgspec.to_builtins(settings)
-    (tree[section] if section else tree)[key] = value
-    if strict:
-        return _convert(tree, where)
+def _set(
+    tree: dict[str, Any], section: str, key: str, value: object, *, where: str, strict: bool
+) -> None:
+    """Put one value into the tree, checked by the same type as in the file."""
     kind = get_type_hints(SECTIONS[section] if section else Settings, include_extras=True)[key]
     try:
-        converted = msgspec.to_builtins(msgspec.convert(value, kind, strict=False))
+        checked = msgspec.to_builtins(msgspec.convert(value, kind, strict=strict))
     except msgspec.ValidationError as error:
         raise _refusal(error, where) from None
-    (tree[section] if section else tree)[key] = converted
-    return _convert(tree, where)
+    (tree[section] if section else tree)[key] = checked
 
 
 def _variables(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:

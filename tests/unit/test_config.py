@@ -33,6 +33,13 @@ def test_a_variable_overrides_the_file_and_an_option_overrides_both(tmp_path: Pa
     assert loaded.gateway == Settings().gateway
 
 
+def test_settings_that_depend_on_each_other_may_come_in_any_order(tmp_path: Path) -> None:
+    environ = {"STOPPRESS_POLL_CEILING_S": "0.2", "STOPPRESS_POLL_FLOOR_S": "0.1"}
+    assert load(tmp_path, **environ).poll.ceiling_s == 0.2
+    with pytest.raises(ConfigError, match=r"^settings: poll: floor_s 10 is above ceiling_s 5"):
+        load(tmp_path, STOPPRESS_POLL_CEILING_S="5")
+
+
 def test_a_secret_can_stay_in_the_environment(tmp_path: Path) -> None:
     toml = '[alerts.webhooks.desk]\nurl = "https://example.org/hook"\nsecret = "${HOOK}"'
     assert load(tmp_path, toml, HOOK=SECRET).alerts.webhooks["desk"].secret == SECRET
