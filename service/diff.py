@@ -60,6 +60,7 @@ FEWEST_FOR_DOUBT = 3
 CLOCK_SKEW = timedelta(seconds=2)
 # How many earlier wordings are remembered, to tell a return from a new edit.
 EARLIER_KEPT = 32
+BEGIN_AGAIN = "if that is right, remove the page and add it again: a new baseline begins"
 HEAD = ""  # the head's key among the pending
 
 
@@ -77,6 +78,7 @@ class Doubt(Struct, frozen=True):
     code: str
     detail: str
     health: HealthStatus = "degraded"
+    fix: str = ""
 
 
 class Step(Struct, frozen=True):
@@ -184,13 +186,16 @@ def _implausible(
 ) -> Doubt | None:
     """Does this look like another page, or like part of one?"""
     window = [key for key in state.meta.window if not state.entries[key].removed]
-    if len(window) < FEWEST_FOR_DOUBT or _in_gap(state, snapshot, policy):
+    if len(window) < FEWEST_FOR_DOUBT:
         return None
-    if not any(entry.id in state.entries for entry in matched.seen):
-        return Doubt("page.no_overlap", f"none of its {len(matched.seen)} entries was there before")
+    strange = not any(entry.id in state.entries for entry in matched.seen)
+    if strange and not _in_gap(state, snapshot, policy):
+        detail = f"none of its {len(matched.seen)} entries was there before"
+        return Doubt("page.no_overlap", detail, fix=BEGIN_AGAIN)
     lost = len(matched.missing)
     if lost >= FEWEST_FOR_DOUBT and lost > policy.mass_loss * len(window):
-        return Doubt("page.mass_loss", f"{lost} of {len(window)} entries vanished at once")
+        detail = f"{lost} of {len(window)} entries vanished at once"
+        return Doubt("page.mass_loss", detail, fix=BEGIN_AGAIN)
     return None
 
 

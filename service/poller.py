@@ -23,7 +23,7 @@ from service.errors import ConfigError, CorruptionError, PageError, StoppressErr
 from service.fetch import Fetched, Fetcher, NotModified, Request
 from service.lease import Leases
 from service.model import Health, Page, PageState, Snapshot, body_digest
-from service.observability import EVENTS, PAGE_HEALTH, PAGE_LAG, POLL_SECONDS, POLLS
+from service.observability import EVENTS, POLL_SECONDS, POLLS
 from service.schedule import Limits, Outcome, Pace, next_pace, wait_s
 from service.sources.base import Document
 from service.store import Store
@@ -184,7 +184,9 @@ class Poller:
         self._reached("parsed")
         step = diff(state, snapshot, self._policy, fetched.clocks)
         if isinstance(step, Doubt):
-            raise PageError(step.code, step.detail, where=document.url, health=step.health)
+            raise PageError(
+                step.code, step.detail, where=document.url, fix=step.fix, health=step.health
+            )
         self._reached("diffed")
         meta = msgspec.structs.replace(
             step.meta,
@@ -237,10 +239,6 @@ class Poller:
     def _tell(self, page: Page, polled: Polled, health: Health, pause_s: float) -> None:
         """One line and the metrics of one poll."""
         POLLS.labels(page.id, polled.error.code if polled.error else polled.outcome).inc()
-        PAGE_HEALTH.labels(page.id).set(health.status in {"healthy", "ended"})
-        if health.last_good_poll and health.last_poll:
-            lag_s = (health.last_poll - health.last_good_poll).total_seconds()
-            PAGE_LAG.labels(page.id).set(lag_s)
         write = log.warning if polled.error else log.info if polled.events else log.debug
         write(
             "poll.failed" if polled.error else "poll.completed",

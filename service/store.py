@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
 from service.errors import ConfigError, CorruptionError, StoreError
@@ -82,17 +84,21 @@ class Store:
 
     async def remove_page(self, page: str) -> None:
         """Stop following. The page's place in the chain stays, so that event ids never repeat."""
-        meta = (await self.load(Page(id=page, url=""))).meta
+        async with redis_errors(self._where):
+            await self._redis.transaction(partial(self._forget, page), self._keys.meta(page))
+
+    async def _forget(self, page: str, pipe: Pipeline) -> None:
+        """Queue what forgets a page; begun again when a poller commits in between."""
+        stored = await _bytes(pipe.hget(self._keys.meta(page), "meta"))
+        meta = _decoded(stored, PageMeta, "page meta") if stored else PageMeta()
         kept = PageMeta(
             version=meta.version + 1, sequence=meta.sequence, last_event_id=meta.last_event_id
         )
-        async with redis_errors(self._where), self._redis.pipeline() as pipe:
-            pipe.hdel(self._keys.pages, page)
-            pipe.delete(self._keys.entries(page), self._keys.health(page), self._keys.lease(page))
-            encoded = msgspec.json.encode(kept)
-            pipe.hset(self._keys.meta(page), "version", str(kept.version))
-            pipe.hset(self._keys.meta(page), "meta", encoded.decode())
-            await pipe.execute()
+        pipe.multi()  # type: ignore[no-untyped-call]
+        pipe.hdel(self._keys.pages, page)
+        pipe.delete(self._keys.entries(page), self._keys.health(page), self._keys.lease(page))
+        pipe.hset(self._keys.meta(page), "version", str(kept.version))
+        pipe.hset(self._keys.meta(page), "meta", msgspec.json.encode(kept).decode())
 
     # state
 
@@ -198,6 +204,10 @@ def _decoded(value: bytes, kind: type[T], what: str) -> T:
 # redis-py types its commands for its blocking and its asyncio client at once.
 async def _map(answer: object) -> dict[bytes, bytes]:
     return await cast("Awaitable[dict[bytes, bytes]]", answer)
+
+
+async def _bytes(answer: object) -> bytes | None:
+    return await cast("Awaitable[bytes | None]", answer)
 
 
 async def _int(answer: object) -> int:
