@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -16,7 +17,6 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from service.errors import CorruptionError
 from service.keys import Keys
 from service.model import Health
 from service.observability import PAGE_HEALTH, PAGE_LAG
@@ -105,7 +105,7 @@ class Hub:
             return await self._check_place()
         streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer)
         for stream_id, fields in streams[0][1]:
-            self._take(StreamId.of(stream_id), fields)
+            self.ring.append(frame(StreamId.of(stream_id), fields))
         self._notify()
         return None
 
@@ -114,13 +114,6 @@ class Hub:
         if (await self.reader.bounds()).last < self.ring.end:
             await self._begin()
 
-    def _take(self, at: StreamId, fields: dict[bytes, bytes]) -> None:
-        try:
-            self.ring.append(frame(at, fields))
-        except CorruptionError as error:
-            log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
-            self.ring.skip(at)
-
     # health
 
     async def _watch_health(self) -> None:
@@ -128,7 +121,7 @@ class Hub:
             try:
                 before, stored = self.healths, await self.reader.health()
                 self.healths = {page: self._judged(health) for page, health in stored.items()}
-                self._measure()
+                self._measure(before.keys() - self.healths.keys())
                 if _outline(before) != _outline(self.healths):
                     self._notify()
             except (RedisError, OSError, msgspec.MsgspecError) as error:
@@ -138,8 +131,12 @@ class Hub:
     def _judged(self, health: Health) -> Health:
         return judged(health, self._now(), self._silence_s)
 
-    def _measure(self) -> None:
+    def _measure(self, gone: set[str]) -> None:
         now = self._now()
+        for page in gone:
+            with suppress(KeyError):  # a page that was never polled has no lag
+                PAGE_HEALTH.remove(page)
+                PAGE_LAG.remove(page)
         for page, health in self.healths.items():
             PAGE_HEALTH.labels(page).set(health.status in {"healthy", "ended"})
             if health.last_good_poll is not None:

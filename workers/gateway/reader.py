@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import msgspec
+import structlog
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from service.errors import CorruptionError
 from service.events import from_fields, structured
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
@@ -22,6 +24,8 @@ from workers.gateway.protocol import (
     encode,
 )
 from workers.gateway.ring import Frame
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
 class Bounds(Struct, frozen=True):
@@ -61,22 +65,19 @@ class Reader:
         found = await self._redis.xrange(self._keys.events, min=f"({position}", count=most)
         return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
 
-    async def page_ids(self) -> list[str]:
-        """What is followed."""
-        return sorted(key.decode() for key in await self._pages())
-
     async def _pages(self) -> dict[bytes, bytes]:
         answer = self._redis.hgetall(self._keys.pages)
         return await cast("Awaitable[dict[bytes, bytes]]", answer)
 
     async def health(self) -> dict[str, Health]:
-        """The health of every page that is followed."""
-        ids = await self.page_ids()
-        if not ids:
+        """The health of every page that is followed, as its poller wrote it."""
+        pages = await self._pages()
+        if not pages:
             return {}
-        values = await self._redis.mget([self._keys.health(page) for page in ids])
+        ids = sorted(pages)
+        values = await self._redis.mget([self._keys.health(page.decode()) for page in ids])
         return {
-            page: msgspec.json.decode(value, type=Health) if value else Health()
+            page.decode(): _health(pages[page], cast("bytes | None", value))
             for page, value in zip(ids, values, strict=True)
         }
 
@@ -94,7 +95,7 @@ class Reader:
         at = StreamId.of(newest[0][0]) if newest else BEGINNING
         parts = zip(ids, rest[0::3], rest[1::3], rest[2::3], strict=True)
         return at, [
-            _snapshot(at, msgspec.json.decode(pages[page], type=Page), meta, entries, health)
+            _snapshot(at, pages[page], meta, entries, health)
             for page, meta, entries, health in parts
         ]
 
@@ -103,9 +104,28 @@ def _before(first: StreamId) -> StreamId:
     return StreamId(first.ms, first.number - 1) if first.number else StreamId(first.ms - 1, 2**63)
 
 
+def _health(page_json: bytes, health_json: bytes | None) -> Health:
+    """A page that an operator paused is not seen, and everybody may know why."""
+    health = msgspec.json.decode(health_json, type=Health) if health_json else Health()
+    if not msgspec.json.decode(page_json, type=Page).paused:
+        return health
+    return msgspec.structs.replace(
+        health,
+        status="stale",
+        reason="page.paused",
+        detail="not polled: an operator paused it",
+        next_poll=None,
+    )
+
+
 def _snapshot(
-    at: StreamId, page: Page, meta_json: bytes | None, entries: dict[bytes, bytes], health: bytes
+    at: StreamId,
+    page_json: bytes,
+    meta_json: bytes | None,
+    entries: dict[bytes, bytes],
+    health: bytes | None,
 ) -> PageSnapshot:
+    page = msgspec.json.decode(page_json, type=Page)
     meta = msgspec.json.decode(meta_json, type=PageMeta) if meta_json else PageMeta()
     states = [msgspec.json.decode(value, type=EntryState) for value in entries.values()]
     states.sort(key=_age, reverse=True)
@@ -114,7 +134,7 @@ def _snapshot(
         page=PageRef(id=page.id, url=page.url, title=meta.head.title, source=meta.source),
         status=meta.status,
         summary=meta.head.summary,
-        health=msgspec.json.decode(health, type=Health) if health else Health(),
+        health=_health(page_json, health),
         sequence=meta.sequence,
         entries=tuple(KnownEntry(s.entry, s.revision, s.baseline, s.removed) for s in states),
     )
@@ -126,6 +146,10 @@ def _age(state: EntryState) -> tuple[float, str]:
 
 
 def frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
-    """A stream entry as a frame. Raises CorruptionError when it is no event."""
-    message = EventMessage(cursor(at), msgspec.Raw(structured(fields)))
-    return Frame(at, from_fields(fields), encode(message))
+    """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
+    try:
+        message = EventMessage(cursor(at), msgspec.Raw(structured(fields)))
+        return Frame(at, from_fields(fields), encode(message))
+    except CorruptionError as error:
+        log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
+        return Frame(at, None, b"")

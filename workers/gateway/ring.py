@@ -15,10 +15,13 @@ from workers.gateway.protocol import StreamId
 
 
 class Frame(Struct, frozen=True):
-    """An event at its place in the stream, and its message as it goes onto a socket."""
+    """An event at its place in the stream, and its message as it goes onto a socket.
+
+    event: None for a stream entry that is none.
+    """
 
     at: StreamId
-    event: Event
+    event: Event | None
     payload: bytes
 
 
@@ -38,10 +41,6 @@ class Ring:
         self.end = frame.at
         if len(self._frames) > self._capacity:
             self.start = self._frames.popleft().at
-
-    def skip(self, at: StreamId) -> None:
-        """The stream moved on past something that is no event."""
-        self.end = at
 
     def after(self, position: StreamId, most: int) -> list[Frame] | None:
         """Up to `most` frames after a position; None when the ring does not reach back to it."""

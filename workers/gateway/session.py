@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+import msgspec
 import structlog
 from aiohttp import WSMsgType, web
 from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
-from service.errors import CorruptionError
 from service.model import Health
 from service.observability import CLOSES, FEED_EVENTS, SUBSCRIBERS
 from workers.gateway.hub import Hub
@@ -107,7 +107,7 @@ class Session:
                 await self._go_on()
         except ConnectionError:
             pass  # the subscriber has gone
-        except (RedisError, OSError, CorruptionError) as error:
+        except (RedisError, OSError, msgspec.MsgspecError) as error:
             log.warning("feed.failed", detail=str(error))
             self.end(BROKEN)
 
@@ -152,12 +152,14 @@ class Session:
     async def _go_on(self) -> None:
         """Send what there is after our position, or wait for it."""
         if self._hub.epoch != self._epoch:
-            await self._reset("stream.rewound")
+            return await self._reset("stream.rewound")
         frames = self._hub.ring.after(self._at, BATCH)
         if frames is None:
             frames = await self._from_redis()
+            if (await self._hub.reader.bounds()).lost > self._at:
+                return await self._reset("cursor.too_old")
         for each in frames:
-            if self._subscription.matches(each.event):
+            if each.event is not None and self._subscription.matches(each.event):
                 await self._ws.send_frame(each.payload, WSMsgType.TEXT)
                 self._sent += 1
                 FEED_EVENTS.inc()
@@ -165,13 +167,11 @@ class Session:
             self._at = each.at
         if not frames:
             await self._idle()
+        return None
 
     async def _from_redis(self) -> list[Frame]:
-        """Events that have left the ring. Those that have left the stream too mean `reset`."""
+        """Events that have left the ring."""
         found = await self._hub.reader.after(self._at, BATCH)
-        if (await self._hub.reader.bounds()).lost > self._at:
-            await self._reset("cursor.too_old")
-            return []
         return [frame(StreamId.of(at), fields) for at, fields in found]
 
     async def _idle(self) -> None:
