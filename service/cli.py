@@ -1,0 +1,631 @@
+"""`stoppress`, the command, and the composition root: it alone wires the parts, reads the
+environment and the real clock, and imports the workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from mimetypes import guess_type
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import click
+import msgspec
+import uvloop
+from redis.asyncio import Redis
+from rich.console import Console
+from yarl import URL
+
+from service import __version__, check, config, demo, embedded, sources
+from service.config import Settings
+from service.connection import connect
+from service.errors import ConfigError, StoppressError
+from service.feed import subscribe
+from service.fetch import Fetched, Fetcher, Request, require_contact
+from service.keys import Keys
+from service.model import Page, Snapshot
+from service.observability import configure_logs
+from service.poller import Poller
+from service.replay import load, serve
+from service.sources.base import Document
+from service.store import Store
+from service.terminal import clock, line, plain
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def utc_now() -> datetime:
+    """The real clock."""
+    return datetime.now(UTC)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+def run(main: Coroutine[Any, Any, None], *, until_eof: bool = False) -> None:
+    """Run until done, or until SIGINT or SIGTERM, which end everything in order with exit code 0.
+
+    until_eof: end when standard input closes too, so that nothing outlives whoever started it.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_signalled(main, until_eof=until_eof))
+
+
+async def _until_signalled(main: Coroutine[Any, Any, None], *, until_eof: bool) -> None:
+    task = asyncio.ensure_future(main)
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    if until_eof:
+        loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(0, 1024) else stop())
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+    finally:
+        if until_eof:
+            loop.remove_reader(sys.stdin.fileno())
+
+
+def first_error(error: BaseException) -> StoppressError | None:
+    """Our own error in what was raised, looking into groups."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(first_error, error.exceptions)), None)
+    return error if isinstance(error, StoppressError) else None
+
+
+def main() -> None:
+    """Entry point: every error of ours becomes one line, and exit code 2 for a wrong setting."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `stoppress tail | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except BaseException as error:
+        ours = first_error(error)
+        if ours is None:
+            raise
+        click.echo(f"stoppress: {plain(str(ours))}", err=True)
+        sys.exit(2 if isinstance(ours, ConfigError) else 1)
+
+
+# --- wiring --------------------------------------------------------------------------------------
+
+
+def store_of(redis: Redis, settings: Settings, url: str) -> Store:
+    """The poller's view of Redis."""
+    keys = Keys(settings.redis.prefix)
+    return Store(redis, keys, max_events=settings.stream.max_events, where=_without_password(url))
+
+
+def _how_to_reach(url: str) -> str:
+    """What to type to look into the Redis at `url`."""
+    if url.startswith("unix://"):
+        return f"redis-cli -s {URL(url).path}"
+    return f"redis-cli -u {_without_password(url)}"
+
+
+def _without_password(url: str) -> str:
+    parsed = URL(url)
+    return str(parsed.with_password("***") if parsed.password else parsed)
+
+
+@contextmanager
+def redis_url(settings: Settings, *, start: bool) -> Iterator[str]:
+    """The Redis to use: the one that is set, a running embedded one, or (start) one of our own."""
+    folder = config.data_dir(settings)
+    if settings.redis.url:
+        yield settings.redis.url
+    elif not start and embedded.is_running(folder):
+        yield embedded.url(folder)
+    elif start:
+        with embedded.embedded(folder) as url:
+            yield url
+    else:
+        raise ConfigError(
+            "redis.url_missing",
+            "no Redis to work with: redis.url is not set and no `stoppress up` is running",
+            where=str(folder),
+            fix="set --redis-url or STOPPRESS_REDIS_URL",
+        )
+
+
+async def poll_forever(settings: Settings, url: str) -> None:
+    """The poller on its Redis."""
+    redis = connect(url)
+    async with _session() as session, redis:
+        fetcher = _fetcher(settings, session)
+        await Poller(store_of(redis, settings, url), fetcher, settings.poll, now=utc_now).run()
+
+
+async def alert_forever(settings: Settings, url: str, ready: Callable[[], None]) -> None:
+    """The alerts worker on its Redis."""
+    from workers.alerts.worker import alerts_worker
+
+    keys = Keys(settings.redis.prefix)
+    limit = settings.stream.max_events
+    await alerts_worker(partial(connect, url), keys, settings.alerts, max_events=limit, ready=ready)
+
+
+async def serve_forever(settings: Settings, url: str, ready: Callable[[str], None]) -> None:
+    """The gateway on its Redis."""
+    from workers.gateway.app import serve as gateway
+
+    keys = Keys(settings.redis.prefix)
+    await gateway(partial(connect, url), keys, settings.gateway, now=utc_now, ready=ready)
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _fetcher(settings: Settings, session: aiohttp.ClientSession) -> Fetcher:
+    poll = settings.poll
+    return Fetcher(
+        session,
+        contact=poll.contact,
+        timeout_s=poll.timeout_s,
+        max_body_bytes=poll.max_body_bytes,
+        now=utc_now,
+    )
+
+
+async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Page]:
+    """Add the pages of the settings and of the command line; all pages that are followed."""
+    wanted = [page_of(p.url, p.id, p.source, settings) for p in settings.pages]
+    wanted += [page_of(each, None, None, settings) for each in urls]
+    async with connect(url) as redis:
+        store = store_of(redis, settings, url)
+        known = await store.pages()
+        for page in wanted:
+            if page.id not in known or known[page.id].url != page.url:
+                await store.add_page(page)
+        return list((await store.pages()).values())
+
+
+def page_of(url: str, page_id: str | None, source: str | None, settings: Settings) -> Page:
+    """A page to follow. Raises ConfigError for an address, id or source that can't be."""
+    checked = config.page_settings(url, page_id, source)
+    require_contact(URL(checked.url), settings.poll.contact)
+    if checked.source is not None:
+        sources.by_name(checked.source)
+    return Page(id=checked.id or config.page_id(checked.url), url=checked.url, source=source)
+
+
+async def with_store(
+    settings: Settings, work: Callable[[Store], Awaitable[None]], *, start: bool = True
+) -> None:
+    """Do one thing with the store: on the running server, or on one started for this."""
+    running = embedded.is_running(config.data_dir(settings))
+    with redis_url(settings, start=start and not running) as url:
+        async with connect(url) as redis:
+            await work(store_of(redis, settings, url))
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+class State(msgspec.Struct):
+    """What the options before the command's name say."""
+
+    file: Path | None
+    overrides: dict[str, dict[str, object]]
+    until_eof: bool
+
+    def settings(self, **more: dict[str, object]) -> Settings:
+        """Checked settings, with what the command's own options say."""
+        settings = config.load(self.file, os.environ, {**self.overrides, **more})
+        configure_logs(settings.log)
+        return settings
+
+
+pass_state = click.make_pass_decorator(State)
+
+
+class _InOrder(click.Group):
+    """Lists commands in the order in which a newcomer needs them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        order = ["up", "tail", "check", "pages", "demo", "replay", "poll", "alerts", "gateway"]
+        return sorted(self.commands, key=order.index)
+
+
+@click.group(
+    cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="stoppress")
+@click.option(
+    "--config",
+    "file",
+    envvar="STOPPRESS_CONFIG",
+    type=click.Path(path_type=Path),
+    help="Settings file.  [default: ./stoppress.toml, if there is one]",
+)
+@click.option("--redis-url", metavar="URL", help="Redis or Valkey to use instead of the embedded.")
+@click.option("--log-level", type=click.Choice(config.levels()), help="How much to log.")
+@click.option("--until-eof", is_flag=True, hidden=True, help="End when standard input closes.")
+@click.pass_context
+def cli(
+    context: click.Context,
+    file: Path | None,
+    redis_url: str | None,
+    log_level: str | None,
+    until_eof: bool,
+) -> None:
+    """Stoppress turns any live page into an event stream.
+
+    Every entry that is published, edited or withdrawn becomes one event on a Redis stream, an alert
+    if it is Breaking, and a message on a WebSocket feed.
+
+    Start with `stoppress demo`, then `stoppress up URL`.
+    """
+    overrides: dict[str, dict[str, object]] = {
+        "redis": {"url": redis_url},
+        "log": {"level": log_level},
+    }
+    context.obj = State(file, overrides, until_eof)
+
+
+contact_option = click.option(
+    "--contact", metavar="EMAIL|URL", help="How a site's owner can reach you (poll.contact)."
+)
+host_option = click.option("--host", help="Address to listen on (gateway.host).")
+port_option = click.option("--port", type=int, help="Port to listen on, 0 for any (gateway.port).")
+
+
+@cli.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@contact_option
+@host_option
+@port_option
+@pass_state
+def up(
+    state: State, urls: tuple[str, ...], contact: str | None, host: str | None, port: int | None
+) -> None:
+    """Follow pages: poll, alert and serve, in one process.
+
+    Without --redis-url it starts its own Valkey server and keeps its data in data_dir. Pages that
+    were added before are followed too.
+    """
+    settings = state.settings(poll={"contact": contact}, gateway={"host": host, "port": port})
+    with redis_url(settings, start=True) as url:
+        run(_up(settings, url, urls), until_eof=state.until_eof)
+
+
+async def _up(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
+    await _ping(settings, url)
+    pages = await follow(settings, url, urls)
+    began = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(alert_forever(settings, url, began.set))
+        tasks.create_task(serve_forever(settings, url, lambda at: _welcome(at, url, pages)))
+        await began.wait()  # alerts listen before anything is published
+        tasks.create_task(poll_forever(settings, url))
+
+
+async def _ping(settings: Settings, url: str) -> None:
+    async with connect(url) as redis:
+        await store_of(redis, settings, url).ping()
+
+
+def _welcome(at: str, url: str, pages: list[Page]) -> None:
+    out.print(f"Web page   {at}/", style="bold")
+    out.print(f"Feed       {at.replace('http', 'ws', 1)}/v1/feed")
+    out.print(f"Redis      {_how_to_reach(url)}")
+    for page in pages:
+        out.print(f"Following  {page.id}  {page.url}{'  (paused)' if page.paused else ''}")
+    if not pages:
+        out.print("Following  nothing yet; add a page with: stoppress pages add URL")
+
+
+@cli.command()
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@contact_option
+@pass_state
+def poll(state: State, urls: tuple[str, ...], contact: str | None) -> None:
+    """Poll pages and publish their events. Any number of pollers share the pages."""
+    settings = state.settings(poll={"contact": contact})
+    with redis_url(settings, start=False) as url:
+        run(_poll(settings, url, urls), until_eof=state.until_eof)
+
+
+async def _poll(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
+    await _ping(settings, url)
+    pages = await follow(settings, url, urls)
+    out.print(f"Polling {len(pages)} pages on {_without_password(url)}")
+    await poll_forever(settings, url)
+
+
+@cli.command()
+@pass_state
+def alerts(state: State) -> None:
+    """Raise alerts and deliver them. Any number of workers share the work."""
+    settings = state.settings()
+    with redis_url(settings, start=False) as url:
+        run(_alerts(settings, url), until_eof=state.until_eof)
+
+
+async def _alerts(settings: Settings, url: str) -> None:
+    await _ping(settings, url)
+    named = f"Alerting on {_without_password(url)}"
+    await alert_forever(settings, url, lambda: out.print(named))
+
+
+@cli.command()
+@host_option
+@port_option
+@pass_state
+def gateway(state: State, host: str | None, port: int | None) -> None:
+    """Serve the WebSocket feed, the HTTP reads and the web page."""
+    settings = state.settings(gateway={"host": host, "port": port})
+    with redis_url(settings, start=False) as url:
+        run(_gateway(settings, url), until_eof=state.until_eof)
+
+
+async def _gateway(settings: Settings, url: str) -> None:
+    await _ping(settings, url)
+    await serve_forever(settings, url, lambda at: out.print(f"Serving {at}/"))
+
+
+@cli.command(name="demo")
+@click.option("--once", is_flag=True, help="Replay as fast as it can, check what arrived, end.")
+@click.option("--speed", type=float, default=300.0, show_default=True, help="Times real time.")
+@click.option("--port", type=int, default=8037, show_default=True, help="Of the web page; 0: any.")
+@pass_state
+def demo_command(state: State, once: bool, speed: float, port: int) -> None:
+    """Watch a recorded page go through every part.
+
+    Each part is a process of its own, as it would be in service. With --once it replays as fast as
+    it can, prints what the page did against what arrived over the WebSocket and the alerts channel,
+    and exits with 0 only if they are equal.
+    """
+    configure_logs(state.settings().log)
+    with demo.redis_server() as url:
+        run(demo.demo(url, once=once, speed=speed, port=port, print_=out.print))
+
+
+@cli.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--speed", type=float, default=1.0, show_default=True, help="0: as fast as polled.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=int, default=8080, show_default=True, help="0 takes any.")
+@click.option("--max-gap", "max_gap_s", type=float, help="Shorten longer silences to SECONDS.")
+@pass_state
+def replay(
+    state: State, path: Path, speed: float, host: str, port: int, max_gap_s: float | None
+) -> None:
+    """Serve a recorded page as a live page.
+
+    Entries appear in the order and at the pace of their times. PATH is a page as text, such as
+    seeds/bbc-live-2025-04-25.txt. A script beside it (PATH with .script.toml) adds edits, a
+    withdrawal and outages.
+    """
+    run(_replay(path, host, port, speed, max_gap_s), until_eof=state.until_eof)
+
+
+async def _replay(path: Path, host: str, port: int, speed: float, max_gap_s: float | None) -> None:
+    recording = load(path, now=utc_now())
+    site = await serve(recording, host, port, speed, now=utc_now, max_gap_s=max_gap_s)
+    try:
+        out.print(f"Live page  {site.url}")
+        await asyncio.Event().wait()
+    finally:
+        await site.close()
+
+
+@cli.command()
+@click.option("--gateway", "at", metavar="URL", help="Gateway to read from.")
+@click.option("--page", "pages", multiple=True, metavar="ID", help="Only this page; repeatable.")
+@click.option("--cursor", help="Go on after this cursor instead of beginning with what is known.")
+@click.option("--json", "as_json", is_flag=True, help="One CloudEvent as JSON a line.")
+@pass_state
+def tail(
+    state: State, at: str | None, pages: tuple[str, ...], cursor: str | None, as_json: bool
+) -> None:
+    """Print the feed as it comes, readably."""
+    settings = state.settings().gateway
+    run(_tail(at or f"http://{settings.host}:{settings.port}", pages, cursor, as_json=as_json))
+
+
+async def _tail(gateway: str, pages: tuple[str, ...], cursor: str | None, *, as_json: bool) -> None:
+    async with _session() as session:
+        async for message in subscribe(session, gateway, pages=pages, cursor=cursor):
+            if as_json:
+                if message.type == "event":
+                    click.echo(bytes(message.event))
+            elif message.type == "event":
+                out.print(line(message.decoded()))
+            elif message.type == "reset":
+                out.print(f"reset: {message.reason}", style="bold yellow")
+            elif message.type == "snapshot" and message.page and not isinstance(message.page, str):
+                status = message.health.status if message.health else "unknown"
+                said = plain(message.page.title or message.page.url)
+                out.print(f"{said}: {len(message.entries)} entries, {status}", style="bold")
+
+
+# --- pages ---------------------------------------------------------------------------------------
+
+
+@cli.group()
+def pages() -> None:
+    """Say which pages are followed. A running poller takes note within a second."""
+
+
+@pages.command(name="add")
+@click.argument("url")
+@click.option("--id", "page_id", metavar="ID", help="Short name.  [default: made from the URL]")
+@click.option("--source", metavar="NAME", help="Read it with this source.  [default: detected]")
+@contact_option
+@pass_state
+def add_page(
+    state: State, url: str, page_id: str | None, source: str | None, contact: str | None
+) -> None:
+    """Follow the page at URL."""
+    settings = state.settings(poll={"contact": contact})
+    page = page_of(url, page_id, source, settings)
+
+    async def work(store: Store) -> None:
+        new = await store.add_page(page)
+        out.print(f"{'following' if new else 'already following'} {page.id}  {page.url}")
+
+    run(with_store(settings, work))
+
+
+@pages.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one page a line.")
+@pass_state
+def list_pages(state: State, as_json: bool) -> None:
+    """List the pages with their health."""
+
+    async def work(store: Store) -> None:
+        for page in sorted((await store.pages()).values(), key=lambda page: page.id):
+            health = await store.health(page.id)
+            if as_json:
+                click.echo(msgspec.json.encode({"page": page, "health": health}))
+                continue
+            status = "paused" if page.paused else health.status if health.last_poll else "new"
+            seen = f"last good poll {clock(health.last_good_poll)}"
+            out.print(f"{page.id}  {status}  {seen}  {page.url}")
+            if health.detail and not page.paused:
+                out.print(f"  {plain(health.detail)}", style="yellow")
+
+    run(with_store(state.settings(), work))
+
+
+def _change(state: State, page_id: str, said: str, change: Callable[[Store, Page], Any]) -> None:
+    """Do something to one page that is followed."""
+
+    async def work(store: Store) -> None:
+        followed = await store.pages()
+        if page_id not in followed:
+            raise ConfigError(
+                "page.unknown",
+                f"no page {page_id!r} is followed",
+                fix=f"followed: {', '.join(sorted(followed)) or 'none'}",
+            )
+        await change(store, followed[page_id])
+        out.print(f"{said} {page_id}")
+
+    run(with_store(state.settings(), work))
+
+
+@pages.command(name="remove")
+@click.argument("page_id", metavar="ID")
+@pass_state
+def remove_page(state: State, page_id: str) -> None:
+    """Stop following a page and forget its entries. Its events stay in the stream."""
+    _change(state, page_id, "removed", lambda store, page: store.remove_page(page.id))
+
+
+@pages.command(name="pause")
+@click.argument("page_id", metavar="ID")
+@pass_state
+def pause_page(state: State, page_id: str) -> None:
+    """Stop polling a page for now."""
+    _change(state, page_id, "paused", lambda store, page: store.put_page(_paused(page, True)))
+
+
+@pages.command(name="resume")
+@click.argument("page_id", metavar="ID")
+@pass_state
+def resume_page(state: State, page_id: str) -> None:
+    """Poll a paused page again."""
+    _change(state, page_id, "resumed", lambda store, page: store.put_page(_paused(page, False)))
+
+
+def _paused(page: Page, paused: bool) -> Page:
+    return msgspec.structs.replace(page, paused=paused)
+
+
+# --- check ---------------------------------------------------------------------------------------
+
+
+@cli.command(name="check")
+@click.argument("where", metavar="URL|FILE")
+@click.option("--source", metavar="NAME", help="Read it with this source.  [default: detected]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was seen as JSON.")
+@contact_option
+@pass_state
+def check_command(
+    state: State, where: str, source: str | None, as_json: bool, contact: str | None
+) -> None:
+    """Show what is seen on a page, and what is wrong.
+
+    Reads the page at a URL or in a FILE once. Publishes nothing.
+    """
+    settings = state.settings(poll={"contact": contact})
+    if source is not None:
+        sources.by_name(source)
+    run(_check(settings, where, source, as_json=as_json))
+
+
+async def _check(settings: Settings, where: str, source: str | None, *, as_json: bool) -> None:
+    try:
+        shown = check.report(where, await _snapshot(settings, where, source))
+    except ConfigError:
+        raise
+    except StoppressError as error:
+        if as_json:
+            failed = check.Report(ok=False, where=where, problems=(str(error),))
+            click.echo(msgspec.json.encode(failed))
+        raise
+    if as_json:
+        click.echo(msgspec.json.encode(shown))
+        return
+    head = shown.head
+    out.print(plain((head and head.title) or "(no title)"), style="bold")
+    if head and head.summary and head.summary != head.title:
+        out.print(plain(head.summary), style="dim")
+    out.print(f"read by {shown.source}: {len(shown.entries)} entries\n")
+    out.print(check.table(shown))
+    for problem in shown.problems:
+        out.print(f"! {plain(problem)}", style="yellow")
+
+
+async def _snapshot(settings: Settings, where: str, source: str | None) -> Snapshot:
+    if not where.startswith(("http://", "https://")):
+        return sources.read(_file(Path(where)), source)
+    async with _session() as session:
+        fetched = await _fetcher(settings, session).fetch(Request(where))
+    assert isinstance(fetched, Fetched), "an unconditional request"
+    return sources.read(fetched.document, source)
+
+
+def _file(path: Path) -> Document:
+    try:
+        body = path.read_bytes()
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError as error:
+        raise ConfigError(
+            "file.unreadable",
+            f"cannot read it: {error.strerror}",
+            where=str(path),
+            fix="give a URL that begins with http:// or https://, or a file",
+        ) from error
+    kind = guess_type(path.name)[0] or ""
+    seen_at = sources.recorded_at(path.name) or changed
+    return Document(url=str(path), body=body, content_type=kind, seen_at=seen_at)
+
+
+if __name__ == "__main__":
+    main()
