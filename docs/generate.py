@@ -1,0 +1,423 @@
+"""Writes the parts of docs/ that the types decide: JSON Schemas, examples, tables.
+
+`python docs/generate.py` writes them; with `--check` it names the first file that is out of date
+and exits with 1. It owns what stands between `<!-- generated: NAME -->` and `<!-- end -->`, and
+docs/schemas/. It must never touch another line.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import msgspec
+from msgspec import Struct
+from msgspec import inspect as types
+
+from service import config, events, model
+from service.cli import cli
+from service.diff import Doubt, Policy, advance, degraded, diff
+from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
+from service.model import Author, Entry, Head, Image, Page, PageState, Paragraph, Snapshot
+from workers.alerts.rules import Raise, decide
+from workers.gateway import protocol
+
+DOCS = Path(__file__).resolve().parent
+PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+# --- schemas -------------------------------------------------------------------------------------
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMAS: dict[str, tuple[type[Struct], ...]] = {
+    "entry": (Entry,),
+    "entry-event": (EntryEvent,),
+    "page-event": (PageEvent,),
+    "alert-event": (AlertEvent,),
+    "snapshot": (protocol.PageSnapshot,),
+    "feed-message": get_args(protocol.Message),
+    "feed-request": (protocol.Ping,),
+}
+_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_MOMENT = {"type": "string", "format": "date-time"}
+_IN_CHAIN = {
+    "sequence": {
+        "type": "string",
+        "pattern": "^[0-9]{20}$",
+        "description": "Number of the event in its page's chain, from 1, zero-padded to 20 digits.",
+    },
+    "previousid": _DIGEST
+    | {"description": "Id of the page's previous event; absent from the first one."},
+}
+# What the wire says more narrowly than the types can.
+NARROWER: dict[str, dict[str, dict[str, Any]]] = {
+    "EntryEvent": {"id": _DIGEST, "time": _MOMENT, **_IN_CHAIN},
+    "PageEvent": {"id": _DIGEST, "time": _MOMENT, **_IN_CHAIN},
+    "AlertEvent": {"id": _DIGEST, "time": _MOMENT},
+    "EntryData": {"revision": {"type": "integer", "minimum": 1}},
+    "EventMessage": {
+        "event": {"anyOf": [{"$ref": "entry-event.json"}, {"$ref": "page-event.json"}]}
+    },
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of that name, complete in itself but for a feed message's event."""
+    kinds = SCHEMAS[name]
+    roots, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    refined = {key: _refined(key, parts[key]) for key in sorted(parts)}
+    root = roots[0] if len(roots) == 1 else {"oneOf": list(roots)}
+    return {"$schema": DIALECT, "$id": f"{name}.json", **root, "$defs": refined}
+
+
+def _refined(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    part = _undiscriminated(part)
+    part["description"] = inspect.cleandoc(part["description"])
+    properties = part["properties"]
+    for key in _moments(name):
+        for place in (properties[key], *properties[key].get("anyOf", ())):
+            if place.get("type") == "string":
+                place["format"] = "date-time"
+    properties |= NARROWER.get(name, {})
+    if name in ("EntryEvent", "PageEvent"):
+        part["required"].append("sequence")
+    if name == "AlertEvent":
+        for key in _IN_CHAIN:
+            del properties[key]
+    return part
+
+
+def _undiscriminated(value: Any) -> Any:
+    """Without OpenAPI's `discriminator`, which is no word of JSON Schema."""
+    match value:
+        case dict():
+            return {k: _undiscriminated(v) for k, v in value.items() if k != "discriminator"}
+        case list() | tuple():
+            return [_undiscriminated(inner) for inner in value]
+        case _:
+            return value
+
+
+def _moments(name: str) -> Iterator[str]:
+    """The fields of a type that are datetimes."""
+    kind = next(getattr(m, name) for m in (protocol, events, model) if hasattr(m, name))
+    found = types.type_info(kind)
+    assert isinstance(found, types.StructType)
+    for field in found.fields:
+        several = field.type.types if isinstance(field.type, types.UnionType) else (field.type,)
+        if any(isinstance(one, types.DateTimeType) for one in several):
+            yield field.name
+
+
+# --- examples ------------------------------------------------------------------------------------
+
+BEGAN = datetime(2025, 4, 25, 9, 0, 5, tzinfo=UTC)
+PAGE = Page(id="port-ellis", url="https://news.example/live/port-ellis")
+EARLIER = Entry(
+    id="p1",
+    title="Ferries leave as planned",
+    published=BEGAN - timedelta(minutes=35),
+    body=(Paragraph("All morning crossings are on time."),),
+    position=1,
+)
+BREAKING = Entry(
+    id="p2",
+    title="Ferry runs aground off Port Ellis",
+    published=BEGAN + timedelta(minutes=9),
+    labels=("breaking",),
+    authors=(Author("Ana Duarte", "Transport correspondent"),),
+    body=(
+        Paragraph("Two people are hurt, the coastguard says."),
+        Paragraph("The ferry left for the islands at 08:40."),
+    ),
+    media=(Image(alt="A ferry lies on rocks under a lighthouse", credit="Coastguard"),),
+    url="https://news.example/live/port-ellis#p2",
+    position=1,
+)
+EDITED = msgspec.structs.replace(
+    BREAKING,
+    body=(Paragraph("Four people are hurt, the coastguard says."), BREAKING.body[1]),
+)
+
+
+def sample() -> tuple[PageState, list[EntryEvent | PageEvent]]:
+    """A page polled three times: opened, an entry published, that entry edited."""
+    state, told = PageState(page=PAGE), list[EntryEvent | PageEvent]()
+    below = msgspec.structs.replace(EARLIER, position=2)
+    for minute, entries in ((0, (EARLIER,)), (10, (BREAKING, below)), (14, (EDITED, below))):
+        seen = Snapshot(
+            source="jsonld",
+            head=Head(title="Port Ellis: live", summary="News from the harbour."),
+            entries=entries,
+            seen_at=BEGAN + timedelta(minutes=minute),
+        )
+        step = diff(state, seen, Policy())
+        assert not isinstance(step, Doubt)
+        new, state = advance(state, step, seen.seen_at)
+        told += new
+    return state, told
+
+
+def blind(state: PageState) -> tuple[PageEvent, model.Health]:
+    """What is told when the page then answers 503 three times."""
+    now = BEGAN + timedelta(minutes=16)
+    health = model.Health(
+        status="stale",
+        reason="http.503",
+        detail=f"{PAGE.url}: the server answers 503 Service Unavailable",
+        since=now - timedelta(seconds=30),
+        last_poll=now,
+        last_good_poll=state.meta.last_good_poll,
+        next_poll=now + timedelta(seconds=40),
+        failures=3,
+    )
+    told, _ = advance(state, degraded(state, health, now), now)
+    assert isinstance(told[0], PageEvent)
+    return told[0], health
+
+
+def alert(event: Event) -> AlertEvent:
+    """The alert that an event raises."""
+    decision = decide(event, BEGAN + timedelta(minutes=10), config.AlertSettings().deadline_s)
+    assert isinstance(decision, Raise)
+    return decision.event
+
+
+def examples() -> dict[str, bytes]:
+    """Every example by the name of its part."""
+    state, told = sample()
+    event, health = blind(state)
+    known = [
+        protocol.KnownEntry(each.entry, each.revision, each.baseline, each.removed)
+        for each in reversed(state.entries.values())
+    ]
+    at = [protocol.cursor(protocol.StreamId(1745571605000 + n * 240_000, 0)) for n in range(5)]
+    messages: dict[str, protocol.Message | protocol.Ping] = {
+        "hello": protocol.Hello(
+            at[2], at[0], config.GatewaySettings().heartbeat_s, {"message_bytes": 16384}
+        ),
+        "snapshot": protocol.PageSnapshot(
+            at[2], state.ref, "live", state.meta.head.summary, health, 4, tuple(known[1:])
+        ),
+        "event": protocol.EventMessage(at[3], msgspec.Raw(to_json(event))),
+        "cursor": protocol.CursorMessage(at[4]),
+        "health": protocol.HealthMessage(PAGE.id, health),
+        "reset": protocol.Reset("cursor.too_old"),
+        "pong": protocol.Pong(),
+        "error": _misunderstood(),
+        "ping": protocol.Ping(),
+    }
+    events_shown = {"published": told[2], "edited": told[3], "alert": alert(told[2])}
+    encoded = {f"message-{name}": msgspec.json.encode(each) for name, each in messages.items()}
+    return encoded | {f"event-{name}": to_json(each) for name, each in events_shown.items()}
+
+
+def _misunderstood() -> protocol.Error:
+    answered = protocol.answer('{"type":"subscribe"}')
+    assert isinstance(answered, protocol.Error)
+    return answered
+
+
+def _fenced(example: bytes) -> str:
+    return f"```json\n{msgspec.json.format(example, indent=2).decode()}\n```\n"
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+# What the docstrings leave to a setting's name, or say of two settings at once.
+MEANINGS = {
+    "poll.floor_s": "shortest time between two polls of a page that answers",
+    "poll.ceiling_s": "longest time between two polls of a page that answers",
+    "poll.timeout_s": "longest time that one fetch may take",
+    "poll.max_body_bytes": "largest body of one fetch, after decompression",
+    "gateway.host": "address to listen on; whoever reaches it can read everything",
+    "gateway.port": "port to listen on; 0 takes a free one",
+    "gateway.heartbeat_s": "how often subscribers hear of health, and must answer a ping",
+    "gateway.max_subscribers": "feed connections at once; more are refused",
+    "gateway.max_message_bytes": "largest message that a subscriber may send",
+    "alerts.console": "print alerts to standard output",
+    "alerts.webhooks.NAME.url": "where alerts are posted to",
+    "alerts.webhooks.NAME.timeout_s": "longest time that one try may take",
+    "log.level": "the least that is logged, to standard error",
+    "log.format": "`auto`: coloured lines on a terminal, JSON elsewhere",
+    "pages.url": "the page's address",
+    "pages.id": "its short name; made from the address when left out",
+}
+_NAMES = {types.FloatType: "number", types.IntType: "whole number", types.BoolType: "boolean"}
+
+
+class Setting(Struct, frozen=True):
+    """One row of the table. variable: "" where none can set it."""
+
+    name: str
+    variable: str
+    kind: str
+    default: str
+    allowed: str
+    meaning: str
+
+
+def settings() -> list[Setting]:
+    """Every setting, in the order of the types."""
+    rows = list(_section("", config.Settings))
+    for name, kind in config.SECTIONS.items():
+        rows += _section(f"{name}.", kind)
+    rows += _section("alerts.webhooks.NAME.", config.WebhookSettings)
+    return rows + list(_section("pages.", config.PageSettings))
+
+
+def _section(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
+    found = types.type_info(kind)
+    assert isinstance(found, types.StructType)
+    said = _said(kind)
+    # A table inside a table, and one of several, can't be set by a variable.
+    settable = prefix.count(".") < 2 and kind is not config.PageSettings
+    for field in found.fields:
+        if isinstance(field.type, types.StructType | types.DictType | types.VarTupleType):
+            continue
+        name = prefix + field.name
+        variable = f"STOPPRESS_{name}".replace(".", "_").upper() if settable else ""
+        shown, allowed = _kind(field.type)
+        meaning = MEANINGS.get(name) or said[field.name]
+        yield Setting(name, variable, shown, _default(field), allowed, meaning)
+
+
+def _said(kind: type[Struct]) -> dict[str, str]:
+    """What a docstring says of each field, as "name: words" or "name, name: words"."""
+    name = "(?:" + "|".join(kind.__struct_fields__) + ")"
+    heads = rf"\b({name}(?:, {name})*): "
+    _, *parts = re.split(heads, " ".join((inspect.getdoc(kind) or "").split()))
+    said: dict[str, str] = {}
+    for names, words in zip(parts[::2], parts[1::2], strict=True):
+        said |= dict.fromkeys(names.split(", "), words.strip().rstrip("."))
+    return said
+
+
+def _kind(kind: types.Type) -> tuple[str, str]:
+    """A type's name and its bounds, in words."""
+    match kind:
+        case types.UnionType(types=several):
+            return _kind(next(one for one in several if not isinstance(one, types.NoneType)))
+        case types.LiteralType(values=values):
+            return "text", ", ".join(f"`{value}`" for value in values)
+        case types.StrType(pattern=pattern):
+            return "text", f"`{pattern}`" if pattern else ""
+        case types.FloatType() | types.IntType():
+            return _NAMES[type(kind)], _bounds(kind)
+        case _:
+            return _NAMES[type(kind)], ""
+
+
+def _bounds(kind: types.FloatType | types.IntType) -> str:
+    said = ((kind.gt, "above"), (kind.ge, "at least"), (kind.lt, "below"), (kind.le, "at most"))
+    return ", ".join(f"{word} {bound:g}" for bound, word in said if bound is not None)
+
+
+def _default(field: types.Field) -> str:
+    if field.required:
+        return "required"
+    match field.default:
+        case None:
+            return "none"
+        case bool() as flag:
+            return f"`{str(flag).lower()}`"
+        case str() as words:
+            return f'`"{words}"`'
+        case number:
+            return f"`{number}`"
+
+
+def _settings_table() -> str:
+    head = ("Setting", "Type", "Default", "Allowed", "Meaning", "Variable")
+    rows = [
+        (f"`{s.name}`", s.kind, s.default, s.allowed, s.meaning, s.variable and f"`{s.variable}`")
+        for s in settings()
+    ]
+    return _table(head, *rows)
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command by the words that call it."""
+    found: dict[str, click.Command] = {}
+    for name, command in cli.commands.items():
+        if isinstance(command, click.Group):
+            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
+        else:
+            found[name] = command
+    return found
+
+
+def _commands_table() -> str:
+    rows = []
+    for name, command in commands().items():
+        pieces = command.collect_usage_pieces(click.Context(command))
+        does = (command.help or "").split("\n\n")[0].replace("\n", " ")
+        arguments = " ".join(piece for piece in pieces if piece != "[OPTIONS]")
+        rows.append((f"`{' '.join(filter(None, ('stoppress', name, arguments)))}`", does))
+    return _table(("Command", "What it does"), *rows)
+
+
+def _table(head: tuple[str, ...], *rows: tuple[str, ...]) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|" + " --- |" * len(head), *lines[1:]]) + "\n"
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def parts() -> dict[str, str]:
+    """Every generated part of a page by its name."""
+    fenced = {name: _fenced(example) for name, example in examples().items()}
+    return fenced | {"settings": _settings_table(), "commands": _commands_table()}
+
+
+def files() -> dict[Path, str]:
+    """Every file with a generated part, as it should be."""
+    wanted = {
+        DOCS / "schemas" / f"{name}.json": msgspec.json.format(
+            msgspec.json.encode(schema(name)), indent=2
+        ).decode()
+        + "\n"
+        for name in SCHEMAS
+    }
+    known = parts()
+    for page in sorted(DOCS.glob("*.md")):
+        wanted[page] = _filled(page.read_text("utf-8"), known)
+    return wanted
+
+
+def _filled(page: str, known: Mapping[str, str]) -> str:
+    return PART.sub(lambda found: f"{found[1]}{known[found['name']]}{found[3]}", page)
+
+
+def outdated() -> list[Path]:
+    """The files that are not as they should be."""
+    return [
+        path
+        for path, text in files().items()
+        if not path.is_file() or path.read_text("utf-8") != text
+    ]
+
+
+def main(arguments: list[str]) -> None:
+    """Write the files, or check them."""
+    stale = outdated()
+    if arguments == ["--check"]:
+        if stale:
+            sys.exit(f"{stale[0].relative_to(DOCS.parent)} is out of date; run: make docs")
+        return
+    wanted = files()
+    for path in stale:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(wanted[path], "utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
