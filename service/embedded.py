@@ -10,6 +10,7 @@ import fcntl
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, with a final zero byte.
 SOCKET_PATH_BYTES = 103
+PID_FILE = "valkey.pid"
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -74,7 +76,8 @@ def embedded(data_dir: Path, *, sync: bool = True) -> Iterator[str]:
                 fix=f"see {server.log_path}",
             ) from error
         try:
-            yield url(data_dir)
+            with _guarded(data_dir / PID_FILE):
+                yield url(data_dir)
         finally:
             if server.is_running():
                 server.stop(timeout=10)
@@ -93,8 +96,26 @@ def _server(data_dir: Path, *, sync: bool) -> ValkeyServer:
             "appendfsync": "always",
             "maxmemory-policy": "noeviction",
             "loglevel": "warning",
+            "pidfile": f'"{data_dir / PID_FILE}"',
         },
     )
+
+
+@contextmanager
+def _guarded(pid_file: Path) -> Iterator[None]:
+    """End the server should we be killed: a shell waits on a pipe that only we hold open."""
+    guard = subprocess.Popen(  # noqa: S603 - our own words and path
+        ["/bin/sh", "-c", 'read -r _; kill "$(cat "$0")"', str(pid_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
 
 
 @contextmanager

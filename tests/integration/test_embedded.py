@@ -6,12 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from service.embedded import SOCKET_PATH_BYTES, embedded, socket_path
+from service.embedded import SOCKET_PATH_BYTES, _server, embedded, is_running, socket_path
 from service.errors import ConfigError
 
 OWNER = """
@@ -58,15 +59,25 @@ def test_a_folder_has_one_owner(tmp_path: Path) -> None:
     assert refused.value.code == "data_dir.in_use"
 
 
-def test_the_orphan_of_a_killed_owner_is_ended_and_its_data_kept(tmp_path: Path) -> None:
+def test_the_server_of_a_killed_owner_ends_and_its_data_is_kept(tmp_path: Path) -> None:
     owner = start_owner(tmp_path, "2")
     os.kill(owner.pid, signal.SIGKILL)
     owner.communicate()
-    with Redis(unix_socket_path=str(socket_path(tmp_path))) as orphan:
+    ends = time.monotonic() + 20
+    while is_running(tmp_path) and time.monotonic() < ends:
+        time.sleep(0.02)
+    assert not is_running(tmp_path)
+    assert value_in(tmp_path) == b"2"
+
+
+def test_a_server_that_nobody_owns_is_ended_before_another_starts(tmp_path: Path) -> None:
+    """As when the owner and the guard of its server were both killed."""
+    with _server(tmp_path, sync=True), Redis(unix_socket_path=str(socket_path(tmp_path))) as orphan:
+        orphan.set("kept", "3")
         orphan_pid = orphan.info("server")["process_id"]
-    with embedded(tmp_path) as url, Redis.from_url(url) as client:
-        assert client.get("kept") == b"2"
-        assert client.info("server")["process_id"] != orphan_pid
+        with embedded(tmp_path) as url, Redis.from_url(url) as client:
+            assert client.get("kept") == b"3"
+            assert client.info("server")["process_id"] != orphan_pid
 
 
 def test_ctrl_c_leaves_the_server_up_until_its_owner_is_done(tmp_path: Path) -> None:
