@@ -4,6 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
 
+# The browser tests use the system's Chromium. Debian's is installed when that can be done unasked.
+BROWSER := command -v chromium chromium-browser google-chrome >/dev/null \
+  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+  && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
+
 .PHONY: demo test check format bench docs clean
 
 $(VENV)/.run: pyproject.toml deploy/constraints.txt
@@ -14,6 +19,7 @@ $(VENV)/.run: pyproject.toml deploy/constraints.txt
 
 $(VENV)/.dev: $(VENV)/.run
 	$(PIP) --editable '.[dev]'
+	@$(BROWSER) || echo "No Chromium here, and it could not be installed: its tests will be skipped."
 	@touch $@
 
 # The replayed sample page, through every part. `make demo ARGS=--once` checks what came out and ends.

@@ -1,7 +1,8 @@
-"""What end-to-end tests share: a real browser. Without one they fail, saying what to install."""
+"""What end-to-end tests share: a real browser. Without one CI fails; elsewhere they say so."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 
@@ -22,14 +23,14 @@ CHROMIUM_ARGS = [
 
 
 def chromium() -> str:
-    """Path of the installed browser. Fails the test when there is none: no skip hides it."""
+    """Path of the installed browser. Without one the test fails in CI and is skipped elsewhere."""
     for name in CHROMIUM_NAMES:
         if path := shutil.which(name):
             return path
-    pytest.fail(
-        f"no browser: looked for {', '.join(CHROMIUM_NAMES)} on PATH (apt-get install chromium)",
-        pytrace=False,
-    )
+    missing = f"NOT RUN: none of {', '.join(CHROMIUM_NAMES)} on PATH (apt-get install chromium)"
+    if os.environ.get("CI"):
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing)
 
 
 @pytest.fixture
