@@ -155,7 +155,7 @@ function ago(instant) {
   return `${Math.round(s / 86400)} d ago`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const longDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const dayKey = (date) => date.toDateString();
@@ -530,8 +530,9 @@ function showChosen() {
   const single = pages.size === 1 ? [...pages.values()][0] : chosen;
   byId("filter").hidden = !chosen;
   setText(byId("filter-name"), chosen ? chosen.ref.title || onlyPage : "");
-  byId("summary").hidden = !single?.summary;
-  setText(byId("summary"), single?.summary ?? "");
+  const summary = single?.summary === single?.ref.title ? "" : (single?.summary ?? "");
+  byId("summary").hidden = !summary;
+  setText(byId("summary"), summary);
   byId("entries").classList.toggle("of-one-page", Boolean(single));
 }
 
