@@ -16,10 +16,11 @@ from aiohttp.test_utils import TestServer, unused_port
 from service.cli import cli
 from service.connection import connect
 from service.embedded import url as embedded_url
-from service.events import EntryEvent, from_fields
+from service.events import EntryEvent
 from tests.e2e.commands import SEED, ran, running
 from tests.live_site import live_site
 from tests.pages import entry
+from tests.stream import events_in
 from tests.waiting import eventually
 
 FAST = {"STOPPRESS_POLL_FLOOR_S": "0.1", "STOPPRESS_POLL_CEILING_S": "0.2"}
@@ -93,8 +94,7 @@ async def test_the_stream_holds_what_the_feed_showed(tmp_path: Path) -> None:
         async with running(tmp_path, "tail", "--json", "--cursor", place, "--gateway", at) as tail:
             fed = [json.loads((await tail.says(f'"subject":"e{n}"')).string) for n in (3, 4)]
         async with connect(f"unix://{socket}") as redis:
-            stored = await redis.xread({"stoppress:{0}:events": "0"})
-        events = [from_fields(fields) for _, fields in stored[0][1]]
+            events = await events_in(redis, "stoppress:{0}:events")
     assert socket == embedded_url(tmp_path / "data").removeprefix("unix://")
     assert [event.id for event in events[-2:]] == [event["id"] for event in fed]
     assert [e.subject for e in events if isinstance(e, EntryEvent)] == ["e1", "e2", "e3", "e4"]

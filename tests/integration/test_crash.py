@@ -13,17 +13,17 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import cast
 
 import pytest
 from redis.asyncio import Redis
 
-from service.events import Event, from_fields
+from service.events import Event
 from service.keys import Keys
 from service.model import Page
 from service.store import Store
 from tests.live_site import LiveSite, live_site
 from tests.pages import entry
+from tests.stream import events_in
 from tests.waiting import eventually
 
 POLLER = Path(__file__).parent / "crashing_poller.py"
@@ -54,10 +54,7 @@ class Stage:
             await process.wait()
 
     async def events(self) -> list[Event]:
-        stored = cast(
-            "list[tuple[bytes, dict[bytes, bytes]]]", await self.redis.xrange(self.keys.events)
-        )
-        return [from_fields(fields) for _, fields in stored]
+        return await events_in(self.redis, self.keys.events)
 
     async def sees(self, *wanted: str) -> None:
         async def there() -> bool:

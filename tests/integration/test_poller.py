@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import cast
 
 import aiohttp
 import pytest
@@ -14,7 +13,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 
 from service.config import PollSettings
-from service.events import EntryEvent, Event, PageEvent, from_fields
+from service.events import EntryEvent, Event, PageEvent
 from service.fetch import Fetcher
 from service.keys import Keys
 from service.model import Page
@@ -22,6 +21,7 @@ from service.poller import Poller
 from service.store import Store
 from tests.live_site import LiveSite, live_site
 from tests.pages import at, entry
+from tests.stream import events_in
 from tests.waiting import eventually
 
 SETTINGS = PollSettings(
@@ -64,10 +64,7 @@ class Desk:
         await self.store.add_page(Page(id=page, url=site.url, **fields))  # type: ignore[arg-type]
 
     async def events(self) -> list[Event]:
-        stored = cast(
-            "list[tuple[bytes, dict[bytes, bytes]]]", await self.redis.xrange(self.keys.events)
-        )
-        return [from_fields(fields) for _, fields in stored]
+        return await events_in(self.redis, self.keys.events)
 
     async def told(self) -> list[str]:
         return [f"{e.type.removeprefix('stoppress.')} {e.subject}" for e in await self.events()]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
 
 import pytest
 from redis.asyncio import Redis
 
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError, CorruptionError, StoreError
-from service.events import EntryEvent, PageEvent, from_fields
+from service.events import EntryEvent, Event, PageEvent
 from service.keys import Keys
 from service.model import Entry, Health, Page, PageState
 from service.store import Store
 from tests.pages import PAGE, entry, page_of
+from tests.stream import events_in
 
 TTL_MS = 60_000
 Step = tuple[list[EntryEvent | PageEvent], PageState]
@@ -32,9 +32,8 @@ def step(state: PageState, *entries: Entry) -> Step:
     return advance(state, result, snapshot.seen_at)
 
 
-async def stream(redis: Redis, keys: Keys) -> list[Any]:
-    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", await redis.xrange(keys.events))
-    return [from_fields(fields) for _, fields in entries]
+async def stream(redis: Redis, keys: Keys) -> list[Event]:
+    return await events_in(redis, keys.events)
 
 
 async def owned(store: Store) -> tuple[int, PageState]:
