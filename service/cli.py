@@ -319,6 +319,8 @@ async def _up(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(alert_forever(settings, url, began.set))
         tasks.create_task(serve_forever(settings, url, lambda at: _welcome(at, url, pages)))
+        if not settings.redis.url:
+            tasks.create_task(embedded.watch(config.data_dir(settings)))
         await began.wait()  # alerts listen before anything is published
         tasks.create_task(poll_forever(settings, url))
 

@@ -6,6 +6,7 @@ is answered, so that a power cut loses no event. It listens on a Unix socket onl
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # sun_path holds 108 bytes on Linux and 104 on macOS, with a final zero byte.
 SOCKET_PATH_BYTES = 103
 PID_FILE = "valkey.pid"
+MISSES = 3
 
 
 def socket_path(data_dir: Path) -> Path:
@@ -52,6 +54,20 @@ def is_running(data_dir: Path) -> bool:
         except OSError:
             return False
     return True
+
+
+async def watch(data_dir: Path) -> None:
+    """Run for as long as the server of a data directory does. Raises StoreError when it is gone."""
+    missed = 0
+    while missed < MISSES:
+        missed = 0 if await asyncio.to_thread(is_running, data_dir) else missed + 1
+        await asyncio.sleep(1)
+    raise StoreError(
+        "redis.ended",
+        "the embedded server has ended",
+        where=str(data_dir),
+        fix="start again, its data is kept; valkey.log there says why",
+    )
 
 
 @contextmanager

@@ -62,9 +62,13 @@ class Running:
                     return found
         raise AssertionError(f"{pattern!r} never came; it said:\n" + "\n".join(self.said))
 
+    def children(self) -> list[psutil.Process]:
+        """All that it started."""
+        return _children(self.process.pid)
+
     async def stop(self, number: int = signal.SIGINT) -> int:
         """End it as Ctrl-C does; its exit code. Nothing that it started is left."""
-        children = _children(self.process.pid)
+        children = self.children()
         self.process.send_signal(number)
         async with asyncio.timeout(30):
             await self.process.communicate()

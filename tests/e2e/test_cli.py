@@ -100,6 +100,19 @@ async def test_the_stream_holds_what_the_feed_showed(tmp_path: Path) -> None:
     assert [e.subject for e in events if isinstance(e, EntryEvent)] == ["e1", "e2", "e3", "e4"]
 
 
+async def test_up_ends_when_its_server_does(tmp_path: Path) -> None:
+    """Going on without a store would be blindness; whoever supervises it can start it again."""
+    async with (
+        live_site([entry(1)]) as site,
+        running(tmp_path, "up", site.url, "--port", "0") as up,
+    ):
+        await up.says("poll.completed")
+        servers = [c for c in up.children() if c.name().startswith("valkey")]
+        servers[0].kill()
+        await up.says("^stoppress: .*the embedded server has ended .*start again")
+        assert await up.process.wait() == 1
+
+
 async def test_pages_are_added_paused_resumed_and_removed(tmp_path: Path) -> None:
     url = "http://127.0.0.1:1/live"
     assert "following desk" in ran(tmp_path, "pages", "add", url, "--id", "desk").stdout
