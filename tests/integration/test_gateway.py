@@ -358,12 +358,24 @@ async def test_without_redis_the_gateway_says_so_and_recovers(desk: Desk, redis:
 
 
 async def test_what_is_no_event_in_the_stream_is_passed_over(desk: Desk) -> None:
+    """By those who are connected, and by those who come back from before it."""
     await desk.publish(1)
     async with desk.serving():
+        place = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
         reading = await desk.reading(numbered(3))
         await desk.redis.xadd(desk.keys.events, {"foreign": "thing"})
         await desk.publish(2)
         assert (await reading)[-1].decoded().subject == "e2"
+    async with desk.serving():
+        assert numbers(await desk.read(numbered(3), cursor=place)) == [3]
+
+
+async def test_a_page_that_an_operator_paused_says_so(desk: Desk) -> None:
+    await desk.publish(1)
+    await desk.store.put_page(msgspec.structs.replace(PAGE, paused=True))
+    async with desk.serving():
+        page = msgspec.json.decode((await desk.get("/v1/pages"))[1])["pages"][0]
+    assert (page["health"]["status"], page["health"]["reason"]) == ("stale", "page.paused")
 
 
 async def test_a_port_in_use_is_one_clear_error(desk: Desk) -> None:
