@@ -6,6 +6,7 @@ What comes back is a body, "not modified", or a PageError that says which health
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -22,6 +23,8 @@ from service.model import Clocks
 from service.sources.base import Document
 
 MAX_REDIRECTS = 5
+# RFC 9309 section 2.2.1: groups of robots.txt are matched by the product token alone.
+PRODUCT = "Stoppress"
 # RFC 9309 section 2.4: robots.txt should not be used from a cache for more than 24 hours.
 ROBOTS_MAX_AGE = timedelta(hours=24)
 ROBOTS_RETRY = timedelta(minutes=1)
@@ -58,7 +61,7 @@ class _Robots(Struct, frozen=True):
 
 def user_agent(contact: str | None) -> str:
     """An honest User-Agent: who we are and how to reach whoever runs us."""
-    return f"Stoppress/{__version__} ({f'+{contact}; ' if contact else ''}live page monitor)"
+    return f"{PRODUCT}/{__version__} ({f'+{contact}; ' if contact else ''}live page monitor)"
 
 
 class Fetcher:
@@ -92,7 +95,7 @@ class Fetcher:
         if request.last_modified:
             headers["If-Modified-Since"] = request.last_modified
         async with _answers(request.url), self._get(url, headers) as response:
-            if response.status == 304:
+            if response.status == 304 and (request.etag or request.last_modified):
                 return NotModified()
             _refuse(response, self._now())
             body = await _read(response, self._max_body_bytes)
@@ -101,7 +104,7 @@ class Fetcher:
     def crawl_delay_s(self, url: str) -> float:
         """What the site's robots.txt asks between two requests; 0 when it asks for nothing."""
         robots = self._robots.get(str(URL(url).origin()))
-        delay = robots.rules.crawl_delay(self._agent) if robots and robots.rules else None
+        delay = robots.rules.crawl_delay(PRODUCT) if robots and robots.rules else None
         return float(delay or 0.0)
 
     def _get(self, url: URL, headers: Mapping[str, str]) -> aiohttp.client._RequestContextManager:
@@ -122,8 +125,8 @@ class Fetcher:
                 seen_at=seen_at,
             ),
             status=response.status,
-            etag=response.headers.get("ETag"),
-            last_modified=response.headers.get("Last-Modified"),
+            etag=_clean(response.headers.get("ETag")),
+            last_modified=_clean(response.headers.get("Last-Modified")),
             clocks=clocks(response.headers, seen_at),
         )
 
@@ -144,7 +147,7 @@ class Fetcher:
                 health="stale",
                 retry_after_s=max(0.0, (known.until - self._now()).total_seconds()),
             )
-        if not known.rules.can_fetch(str(url), self._agent):
+        if not known.rules.can_fetch(str(url), PRODUCT):
             raise PageError(
                 "robots.disallowed",
                 "robots.txt forbids this page to us",
@@ -220,11 +223,16 @@ def _refuse(response: aiohttp.ClientResponse, now: datetime) -> None:
     health = "blocked" if status in BLOCKED else "stale" if status >= 500 else "degraded"
     raise PageError(
         f"http.{status}",
-        f"the server answers {status} {response.reason or ''}".rstrip(),
+        f"the server answers {status} {_clean(response.reason) or ''}".rstrip(),
         where=str(response.url),
         health=health,
         retry_after_s=wait_s,
     )
+
+
+def _clean(value: str | None) -> str | None:
+    """A header value that can be stored: aiohttp keeps bytes that are no UTF-8 as surrogates."""
+    return value.encode("utf-8", "replace").decode() if value else None
 
 
 async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
@@ -251,12 +259,15 @@ async def _head(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
 
 
 def clocks(headers: Mapping[str, str], seen_at: datetime) -> Clocks:
-    """What a response says of its age. A clock that runs ahead of ours is set to ours."""
+    """What a response says of its age. A clock that runs ahead of ours is set to ours.
+
+    A copy was generated no later than its Date, and no later than its Age ago (RFC 9111, 4.2.3:
+    caches may keep the origin's Date, so the two must not be added up).
+    """
     modified, date = http_date(headers.get("Last-Modified")), http_date(headers.get("Date"))
     age = headers.get("Age", "")
-    if date is not None and age.isdigit():
-        date -= timedelta(seconds=min(int(age), 10**8))
+    held_s = int(age) if re.fullmatch(r"[0-9]{1,8}", age) else 0
     return Clocks(
         modified=min(modified, seen_at) if modified else None,
-        generated=min(date, seen_at) if date else None,
+        generated=min(date, seen_at - timedelta(seconds=held_s)) if date else None,
     )

@@ -21,6 +21,6 @@ def http_date(value: str | None) -> datetime | None:
     """An HTTP date in UTC (RFC 9110 section 5.6.7); None when it is none."""
     try:
         moment = parsedate_to_datetime(value or "")
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

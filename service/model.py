@@ -213,7 +213,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 class Clocks(Struct, frozen=True, kw_only=True):
     """What a response says of its own age; each clock is only ever compared with itself.
 
-    modified: Last-Modified. generated: Date less Age (RFC 9111 section 4.2.3), never in the future.
+    modified: Last-Modified. generated: by Date and Age (RFC 9111 section 4.2.3). Neither is ahead
+    of our own clock.
     """
 
     modified: datetime | None = None

@@ -17,7 +17,7 @@ SLOWDOWN = 1.25
 BACKOFF = 2.0
 JITTER = 0.1
 # A server that asks for more than this is asked again all the same.
-LONGEST_RETRY_AFTER_S = 3600.0
+LONGEST_RETRY_AFTER_S = 1800.0
 
 
 class Limits(Struct, frozen=True):

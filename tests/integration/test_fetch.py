@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -73,7 +74,7 @@ async def test_a_page_comes_with_validators_and_clocks() -> None:
     assert isinstance(fetched, Fetched)
     assert (fetched.document.body, fetched.etag) == (b"page", '"1"')
     assert fetched.clocks.modified == NOW - timedelta(hours=1)
-    assert fetched.clocks.generated == NOW - timedelta(minutes=2)
+    assert fetched.clocks.generated == NOW - timedelta(minutes=1)  # not two: RFC 9111, 4.2.3
 
 
 async def test_a_clock_that_runs_ahead_is_set_to_ours() -> None:
@@ -82,6 +83,43 @@ async def test_a_clock_that_runs_ahead_is_set_to_ours() -> None:
         fetched = await one.fetch(Request(url))
     assert isinstance(fetched, Fetched)
     assert fetched.clocks.modified == NOW
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"ETag": b'"\xff"', "Last-Modified": b"\xff"},
+        {"Date": b"Fri, 31 Dec 9999 23:59:59 -0500", "Age": "²".encode()},
+        {"Age": b"9" * 5000},
+    ],
+)
+async def test_headers_that_make_no_sense_are_borne(headers: dict[str, bytes]) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await reader.readuntil(b"\r\n\r\n")
+        status = b"404 \xff" if b"robots" in asked else b"200 \xff"
+        lines = [f"{name}: ".encode() + value for name, value in headers.items()]
+        writer.write(
+            b"\r\n".join([b"HTTP/1.1 " + status, *lines, b"Content-Length: 4", b"", b"page"])
+        )
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, fetcher() as one:
+        fetched = await one.fetch(Request(f"http://127.0.0.1:{port}/live"))
+    assert isinstance(fetched, Fetched)
+    assert msgspec.json.encode((fetched.etag, fetched.last_modified, fetched.clocks))
+
+
+async def test_not_modified_unasked_is_no_page() -> None:
+    """A server that always says so must not pass for a page without news."""
+    assert (await refusal(answering(304))).code == "http.304"
+
+
+async def test_robots_txt_for_others_is_not_for_us() -> None:
+    robots = answering(text="User-agent: page\nDisallow: /\n\nUser-agent: stoppress\nAllow: /")
+    async with site(answering(), robots) as url, fetcher() as one:
+        assert isinstance(await one.fetch(Request(url)), Fetched)
 
 
 async def test_what_we_hold_is_asked_for_conditionally_and_under_an_honest_name() -> None:
