@@ -94,7 +94,11 @@ def diff(
     """The step from `state` to `snapshot`, or the reason to stay. clocks: of the response."""
     clocks = clocks or Clocks()
     matched = match(state.meta, state.entries, snapshot)
-    doubt = _older(state.meta.clocks, clocks) or _implausible(state, snapshot, matched, policy)
+    doubt = (
+        _other_source(state, snapshot)
+        or _older(state.meta.clocks, clocks)
+        or _implausible(state, snapshot, matched, policy)
+    )
     return doubt or _Differ(state, snapshot, matched, policy).step(
         _newest(state.meta.clocks, clocks)
     )
@@ -146,19 +150,25 @@ def _folded(before: EntryState | None, event: EntryEvent) -> EntryState:
 
 def degraded(state: PageState, health: Health, at: datetime) -> Step:
     """We have become blind on this page: one event says so."""
-    observed = Observed(after=state.meta.last_good_poll, at=at)
-    change = _page_change(state.ref, state.meta.status, "stoppress.page.degraded", observed, health)
+    data = PageData(
+        page=state.ref,
+        status=state.meta.status,
+        observed=Observed(after=state.meta.last_good_poll, at=at),
+        health=health,
+    )
+    change = PageChange("stoppress.page.degraded", data, digest(health.reason))
     return Step(changes=(change,), meta=msgspec.structs.replace(state.meta, degraded=True))
 
 
-def _page_change(
-    page: PageRef, status: PageStatus, kind: PageType, observed: Observed, health: Health | None
-) -> PageChange:
-    data = PageData(page=page, status=status, observed=observed, health=health)
-    return PageChange(type=kind, data=data, content=digest(health.reason if health else None))
-
-
 # --- doubt ---------------------------------------------------------------------------------------
+
+
+def _other_source(state: PageState, snapshot: Snapshot) -> Doubt | None:
+    """Two sources read the same words differently: no edit follows from that."""
+    if state.meta.source in (None, snapshot.source):
+        return None
+    detail = f"read by {snapshot.source}, but followed by {state.meta.source} so far"
+    return Doubt("page.source_changed", detail, fix=BEGIN_AGAIN)
 
 
 def _older(accepted: Clocks, now: Clocks) -> Doubt | None:
@@ -246,7 +256,7 @@ class _Differ:
             window=self.matched.window,
             pending=self.pending,
             aliases=self.matched.aliases,
-            horizon=self.meta.horizon if self.meta.opened else self._oldest(),
+            horizon=self._oldest() if self.gap or not self.meta.opened else self.meta.horizon,
             last_good_poll=self.snapshot.seen_at,
         )
         return Step(changes=tuple(self.changes), meta=meta)
@@ -263,12 +273,13 @@ class _Differ:
         self._follow_head()
         for key in self.matched.missing:
             self._follow_missing(key)
-        newest_known = self._newest_known()
+        places = [n for n, e in enumerate(self.matched.seen) if e.id in self.known]
+        lowest, highest = (places[0], places[-1]) if places else (0, -1)
         for place, entry in enumerate(self.matched.seen):
             if entry.id in self.known:
                 self._follow_known(self.known[entry.id], entry)
             else:
-                self._follow_new(entry, on_top=place > newest_known)
+                self._follow_new(entry, below=place < lowest, on_top=place > highest)
         self._turn(self._page_says(), self._moment())
 
     # the page
@@ -338,23 +349,24 @@ class _Differ:
             observed = Observed(after=pending.after, at=pending.at)
             self._entry("stoppress.entry.removed", state.entry, state.revision, observed=observed)
 
-    def _newest_known(self) -> int:
-        places = [n for n, e in enumerate(self.matched.seen) if e.id in self.known]
-        return places[-1] if places else -1
-
-    def _follow_new(self, entry: Entry, *, on_top: bool) -> None:
+    def _follow_new(self, entry: Entry, *, below: bool, on_top: bool) -> None:
         pauses = announces_pause(entry)
         if on_top and self.status == "paused" and not pauses:
             self._turn("live", entry.published)
         self.current[entry.id] = entry
-        self._entry("stoppress.entry.published", entry, revision=1, baseline=self._was_there(entry))
+        baseline = below and self._was_there(entry)
+        self._entry("stoppress.entry.published", entry, revision=1, baseline=baseline)
         if on_top and self.status == "live" and pauses:
             self._turn("paused", entry.published)
 
     def _was_there(self, entry: Entry) -> bool:
-        """An entry older than the whole baseline slid up into the window; it is no news."""
-        older = entry.published and self.meta.horizon and entry.published < self.meta.horizon
-        return self.gap or bool(older)
+        """Did an entry from below the baseline slide up into the window? Then it is no news.
+
+        Without times, that something above it went is what tells.
+        """
+        if entry.published is None or self.meta.horizon is None:
+            return bool(self.matched.missing)
+        return entry.published < self.meta.horizon
 
     def _follow_known(self, state: EntryState, entry: Entry) -> None:
         if entry.published is None and state.entry.published is not None:
@@ -390,6 +402,7 @@ class _Differ:
             baseline=self.gap,
             observed=observed,
             changed=changed,
+            gained=tuple(label for label in entry.labels if label not in state.entry.labels),
             edits=runs,
             significance=significance(state.entry, entry, changed, runs),
         )

@@ -8,7 +8,7 @@ attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -57,7 +57,10 @@ class Observed(Struct, frozen=True):
 
 
 class EntryData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Data of an entry event. changed, edits and significance belong to edits alone."""
+    """Data of an entry event. All from `changed` on belong to edits alone.
+
+    gained: labels that the entry did not have before.
+    """
 
     page: PageRef
     entry: Entry
@@ -65,6 +68,7 @@ class EntryData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: bool
     observed: Observed
     changed: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
     edits: dict[str, tuple[Run, ...]] = {}
     significance: Significance | None = None
 
@@ -253,14 +257,20 @@ def from_json(data: bytes) -> Event:
     """The event in a structured JSON form. Raises CorruptionError when it is none of ours."""
     try:
         kind = msgspec.json.decode(data, type=_Typed).type
-        family = _FAMILIES[kind.split(".")[1]]
-        return msgspec.json.decode(data, type=family)
-    except (msgspec.MsgspecError, KeyError, IndexError) as error:
+        event = msgspec.json.decode(data, type=_FAMILIES[kind.split(".")[1]])
+        _check_time(event.observed_at)
+        return event
+    except (msgspec.MsgspecError, KeyError, IndexError, ValueError, RecursionError) as error:
         raise CorruptionError(
             "event.malformed",
             f"not an event of this version: {error}",
             fix="see docs/events.md for what an event holds",
         ) from error
+
+
+def _check_time(moment: datetime) -> None:
+    if moment.tzinfo is None or moment.year == MAXYEAR:
+        raise ValueError(f"{moment} is no time that one can reckon with")
 
 
 def from_fields(fields: Mapping[bytes, bytes]) -> Event:

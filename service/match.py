@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -41,15 +42,16 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
         seen=seen,
         missing=tuple(lost),
         window=_merge([entry.id for entry in seen], meta.window, lost),
-        aliases={native: own for native, own in ids.items() if native != own},
+        aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
     )
 
 
 def oldest_first(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Entries in the order in which the page says they came. A page may run either way."""
     times = [entry.published for entry in entries if entry.published and not is_pinned(entry)]
-    ascending = len(times) > 1 and times[0] < times[-1]
-    return entries if ascending else entries[::-1]
+    rises = sum(above < below for above, below in pairwise(times))
+    falls = sum(above > below for above, below in pairwise(times))
+    return entries if rises > falls else entries[::-1]
 
 
 def is_pinned(entry: Entry) -> bool:
@@ -64,19 +66,28 @@ def _under(entry: Entry, own: str) -> Entry:
 def _identify(
     meta: PageMeta, known: Mapping[str, EntryState], entries: Iterable[Entry]
 ) -> dict[str, str]:
-    """Native id to our id, for every entry."""
+    """Native id to our id, for every entry.
+
+    A known id whose words are now exactly those of another entry that nobody else shows has been
+    handed on (ids made from time and place are): the words decide.
+    """
     ids = {entry.id: meta.aliases.get(entry.id, entry.id) for entry in entries}
-    strangers = {entry.id: content_digest(entry) for entry in entries if ids[entry.id] not in known}
-    if not strangers:
-        return ids
-    present = set(ids.values())
-    gone = [key for key in meta.window if key not in present and not known[key].removed]
+    now = {entry.id: content_digest(entry) for entry in entries}
+    same = {own for n, own in ids.items() if own in known and known[own].digest == now[n]}
+    strangers = {native: now[native] for native, own in ids.items() if own not in same}
+    gone = [key for key in meta.window if key not in same and not known[key].removed]
     digests = Counter(strangers.values()) + Counter(known[key].digest for key in gone)
     owners = {known[key].digest: key for key in gone}
-    for native, content in strangers.items():
-        if content in owners and digests[content] == 2:  # one on either side
-            ids[native] = owners[content]
-    return ids
+    claims = {n: owners[c] for n, c in strangers.items() if c in owners and digests[c] == 2}
+    return _without_conflicts(ids | claims)
+
+
+def _without_conflicts(ids: dict[str, str]) -> dict[str, str]:
+    """Where two natives claim one of our ids, it stays with the one of that name."""
+    holders = Counter(ids.values())
+    return {
+        native: own if holders[own] == 1 or native == own else native for native, own in ids.items()
+    }
 
 
 def _inside(
@@ -101,8 +112,13 @@ def _inside(
 
 def _merge(present: list[str], window: tuple[str, ...], missing: list[str]) -> tuple[str, ...]:
     """The new order with each missing entry right after its nearest older neighbour."""
-    merged = list(present)
-    for key in missing:
-        older = [other for other in window[: window.index(key)] if other in merged]
-        merged.insert(merged.index(older[-1]) + 1 if older else 0, key)
-    return tuple(merged)
+    after: dict[str | None, list[str]] = {}
+    shown, lost = set(present), set(missing)
+    anchor: str | None = None
+    for key in window:
+        if key in shown:
+            anchor = key
+        elif key in lost:
+            after.setdefault(anchor, []).append(key)
+    placed = [key for own in present for key in (own, *after.get(own, ()))]
+    return (*after.get(None, ()), *placed)

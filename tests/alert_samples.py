@@ -34,7 +34,7 @@ def entry_event(
     *,
     entry: str = "e1",
     labels: tuple[str, ...] = ("breaking",),
-    changed: tuple[str, ...] = (),
+    gained: tuple[str, ...] = (),
     baseline: bool = False,
     at: datetime | None = None,
     sequence: int = 1,
@@ -60,7 +60,7 @@ def entry_event(
         revision=sequence,
         baseline=baseline,
         observed=Observed(after=None, at=at),
-        changed=changed,
+        gained=gained,
     )
     change = EntryChange(types[kind], data, f"{kind}-{sequence}")
     (event,) = chain([change], sequence=sequence - 1, previousid=None, at=at)

@@ -229,27 +229,20 @@ def _own_names(updates: list[_Update], page_url: str) -> list[_Update]:
 
 
 def _own_headlines(updates: list[_Update], page_title: str | None) -> list[_Update]:
-    """Publishers put the page's headline where an update has none.
+    """Publishers put the page's headline, authors and picture where an update has none.
 
-    One such update may be the one that the page is called after, except at the BBC, which is known
-    to do this (getLiveBlogPostingSchema in bbc/simorgh).
+    Each update is judged by itself: what an entry says must not depend on its neighbours, or it
+    would seem edited when they change.
     """
-    same = [one for one in updates if one.headline == page_title]
-    if len(same) < 2:
-        same = [one for one in same if (one.name or "").startswith("asset:")]
-    return [replace(one, headline=None) if one in same else one for one in updates]
+    return [replace(one, headline=None) if one.headline == page_title else one for one in updates]
 
 
 def _own_authors(updates: list[_Update], page: tuple[Author, ...]) -> list[_Update]:
-    if any(one.authors != page for one in updates):
-        return updates
-    return [replace(one, authors=()) for one in updates]
+    return [replace(one, authors=()) if one.authors == page else one for one in updates]
 
 
 def _own_images(updates: list[_Update], page: tuple[Media, ...]) -> list[_Update]:
-    if any(one.images != page for one in updates):
-        return updates
-    return [replace(one, images=()) for one in updates]
+    return [replace(one, images=()) if one.images == page else one for one in updates]
 
 
 def _own_times(updates: list[_Update]) -> tuple[list[_Update], tuple[str, ...]]:

@@ -172,7 +172,7 @@ async def test_an_edit_that_gains_the_label_gives_one_alert(
             redis,
             keys,
             entry_event(labels=()),
-            entry_event("edited", changed=("labels",), sequence=2),
+            entry_event("edited", gained=("breaking",), sequence=2),
         )
         await until(lambda: receiver.ids)
         await settle(redis, keys)
@@ -182,7 +182,7 @@ async def test_an_edit_that_gains_the_label_gives_one_alert(
 async def test_further_edits_of_an_entry_that_alerted_give_none(
     redis: Redis, keys: Keys, start: Start, receiver: Receiver
 ) -> None:
-    edits = [entry_event("edited", changed=("labels", "title"), sequence=n) for n in range(2, 6)]
+    edits = [entry_event("edited", gained=("breaking",), sequence=n) for n in range(2, 6)]
     async with start():
         await publish(redis, keys, entry_event(), *edits)
         await until(lambda: receiver.ids)
@@ -196,7 +196,7 @@ async def test_what_is_no_news_gives_none_nor_does_a_later_change_of_its_labels(
 ) -> None:
     old = datetime.now(UTC) - timedelta(days=1)
     first = entry_event(baseline=True) if why == "baseline" else entry_event(at=old)
-    relabelled = entry_event("edited", labels=("breaking", "key"), changed=("labels",), sequence=2)
+    relabelled = entry_event("edited", gained=("breaking",), sequence=2)
     async with start():
         await publish(redis, keys, first, relabelled, entry_event(entry="news", sequence=3))
         await until(lambda: receiver.ids)
@@ -472,6 +472,7 @@ async def test_redis_that_is_down_at_start_is_one_named_error(
             keys,
             alert_settings(receiver),
             max_events=MAX_EVENTS,
+            now=lambda: datetime.now(UTC),
         )
     assert refused.value.code == "redis.unusable"
 
@@ -486,4 +487,5 @@ async def test_a_webhook_that_cannot_be_used_is_refused_at_start(
             keys,
             AlertSettings(webhooks={"ops": webhook}),
             max_events=MAX_EVENTS,
+            now=lambda: datetime.now(UTC),
         )

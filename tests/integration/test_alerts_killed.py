@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from workers.alerts.worker import alerts_worker
 # A worker that says at which point it is and then kills itself there.
 RUNNER = """
 import asyncio, os, signal, sys
+from datetime import UTC, datetime
 from service.config import AlertSettings, LogSettings, WebhookSettings
 from service.connection import connect
 from service.keys import Keys
@@ -43,6 +45,7 @@ asyncio.run(alerts_worker(
     Keys(prefix=prefix),
     AlertSettings(console=False, claim_after_s=1.0, webhooks={"ops": webhook}),
     max_events=1000,
+    now=lambda: datetime.now(UTC),
     ready=lambda: os.write(1, b"ready\\n"),
     checkpoint=checkpoint,
 ))
@@ -102,6 +105,7 @@ async def test_a_second_worker_finishes_what_a_killed_one_began(
             keys,
             AlertSettings(console=False, claim_after_s=1.0, webhooks={"ops": webhook}),
             max_events=1000,
+            now=lambda: datetime.now(UTC),
         )
     )
     try:

@@ -181,6 +181,48 @@ def test_an_entry_that_slides_up_from_below_the_baseline_is_no_news() -> None:
     assert events[0].data.baseline
 
 
+def baselines(events: Events) -> list[bool]:
+    return [event.data.baseline for event in events if isinstance(event, EntryEvent)]
+
+
+def test_news_with_a_wrong_early_time_is_news_all_the_same() -> None:
+    """A Breaking entry on top must not be swallowed because its time lies before the baseline."""
+    early = entry(9, published=at(-60), labels=("breaking",))
+    kinds, _, events = see(opened(*numbers(5, 6, 7)), page_of([*numbers(5, 6, 7), early]))
+    assert kinds == published(9)
+    assert baselines(events) == [False]
+
+
+def test_without_times_what_slides_up_when_something_went_is_no_news() -> None:
+    untimed = [entry(number, published=None) for number in range(1, 6)]
+    kinds, _, events = see(opened(*untimed[1:]), page_of([untimed[0], *untimed[1:3], untimed[4]]))
+    assert (kinds, baselines(events)) == (published(1), [True])
+
+
+def test_after_a_gap_what_slides_up_from_it_is_no_news_either() -> None:
+    state = opened(*numbers(1, 2, 3))
+    state = see(state, page_of(numbers(70, 71, 72), minute=120))[1]
+    kinds, _, events = see(state, page_of(numbers(69, 70, 72), minute=121))
+    assert (kinds, baselines(events)) == (published(69), [True])
+
+
+def test_one_wrong_time_does_not_turn_the_page_round() -> None:
+    old_pause = changed(1, PAUSE)
+    state = opened(old_pause, *numbers(2, 3, 4))
+    early = entry(5, published=at(-60))
+    assert see(state, page_of([old_pause, *numbers(2, 3, 4), early]))[0] == published(5)
+
+
+def test_a_page_that_another_source_reads_is_doubted() -> None:
+    other = msgspec.structs.replace(page_of(numbers(1)), source="jsonld")
+    assert doubt(opened(*numbers(1)), other) == "page.source_changed"
+
+
+def test_mass_loss_is_doubted_after_a_gap_too() -> None:
+    state = opened(*numbers(*range(1, 11)))
+    assert doubt(state, page_of(numbers(1, 2, 10), minute=120)) == "page.mass_loss"
+
+
 def test_a_return_to_an_earlier_wording_is_an_edit_once_confirmed() -> None:
     first = opened(*numbers(1, 2))
     kinds, second, _ = see(first, page_of([entry(1), changed(2, "Other words.")]))
@@ -260,6 +302,37 @@ def test_an_id_that_the_publisher_issues_anew_is_the_same_entry() -> None:
     assert kinds == []
     edited = msgspec.structs.replace(renamed, body=(Paragraph("Edited later."),))
     assert see(state, page_of([entry(1), edited, entry(3)]))[0] == ["entry.edited e2"]
+
+
+def named(native: str, number: int, **fields: object) -> Entry:
+    return msgspec.structs.replace(entry(number, **fields), id=native)  # type: ignore[arg-type]
+
+
+def test_a_re_issued_id_is_remembered_while_it_is_away() -> None:
+    state = opened(*numbers(1, 2, 3))
+    state = see(state, page_of([entry(1), named("b", 2), entry(3)]))[1]
+    state = see(state, page_of(numbers(1, 3)))[1]
+    back = page_of([entry(1), named("b", 2, text="Edited."), entry(3)])
+    assert see(state, back)[0] == ["entry.edited e2"]
+
+
+def test_two_ids_that_were_one_are_two_entries_again_when_both_show() -> None:
+    state = opened(*numbers(1, 2, 3))
+    state = see(state, page_of([entry(1), named("b", 2), entry(3)]))[1]
+    both = page_of([entry(1), entry(2), named("b", 2, text="Another."), entry(3)])
+    kinds, state, _ = see(state, both)
+    assert kinds == ["entry.published b"]
+    assert see(state, both)[0] == []
+
+
+def test_an_id_made_from_place_that_is_handed_on_is_no_edit() -> None:
+    """Two posts of one minute: when the lower leaves, the upper takes its id over."""
+    lower, upper = named("m", 1, text="Lower."), named("m-2", 1, text="Upper.")
+    state = opened(lower, upper, *numbers(5, 6))
+    alone = msgspec.structs.replace(upper, id="m")
+    kinds, state, _ = see(state, page_of([alone, *numbers(5, 6, 7)]))
+    assert kinds == published(7)
+    assert state.entries["m-2"].removed is False
 
 
 def test_two_entries_with_equal_content_stay_two() -> None:

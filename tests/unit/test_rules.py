@@ -35,7 +35,7 @@ def test_an_entry_published_with_the_label_raises() -> None:
 
 
 def test_an_edit_that_gains_the_label_raises() -> None:
-    decision = decide(seen("edited", changed=("labels", "title")), NOW, HOUR_S)
+    decision = decide(seen("edited", gained=("breaking",)), NOW, HOUR_S)
     assert isinstance(decision, Raise)
     assert decision.event.data.reason == "edited to gain the label breaking"
 
@@ -46,8 +46,8 @@ def test_an_edit_that_gains_the_label_raises() -> None:
         (page_event(), "not_an_entry"),
         (seen(labels=()), "no_label"),
         (seen(labels=("key", "Breaking")), "no_label"),
-        (seen("edited", labels=("key",), changed=("labels",)), "no_label"),
-        (seen("edited", changed=("title",)), "label_kept"),
+        (seen("edited", labels=("key",), gained=("key",)), "no_label"),
+        (seen("edited", labels=("breaking", "key"), gained=("key",)), "label_kept"),
         (seen("removed"), "withdrawn"),
         (seen("restored"), "restored"),
     ],
@@ -58,9 +58,9 @@ def test_what_the_rule_is_not_about_is_suppressed_with_its_reason(
     assert decide(event, NOW, HOUR_S) == Suppress(reason)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("kind", "changed"), [("published", ()), ("edited", ("labels",))])
-def test_nothing_in_the_baseline_alerts(kind: str, changed: tuple[str, ...]) -> None:
-    event = seen(kind, changed=changed, baseline=True)
+@pytest.mark.parametrize(("kind", "gained"), [("published", ()), ("edited", ("breaking",))])
+def test_nothing_in_the_baseline_alerts(kind: str, gained: tuple[str, ...]) -> None:
+    event = seen(kind, gained=gained, baseline=True)
     assert decide(event, NOW, HOUR_S) == Suppress("baseline", alert_id(event, BREAKING))
 
 
@@ -87,7 +87,7 @@ def test_an_entry_has_one_alert_by_a_rule_however_often_it_matches(
     kinds: list[str], entry: str
 ) -> None:
     events = [
-        seen(kind, entry=entry, changed=("labels",), sequence=n) for n, kind in enumerate(kinds, 1)
+        seen(kind, entry=entry, gained=("breaking",), sequence=n) for n, kind in enumerate(kinds, 1)
     ]
     decisions = [decide(event, NOW, HOUR_S) for event in events]
     assert len({d.event.id for d in decisions if isinstance(d, Raise)}) == 1

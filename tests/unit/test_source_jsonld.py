@@ -11,7 +11,7 @@ import pytest
 
 from service import sources
 from service.errors import ConfigError, PageError
-from service.model import Author, Entry, Image, Mark, Paragraph, Snapshot, Video
+from service.model import Author, Entry, Image, Mark, Paragraph, Snapshot, Video, content
 from service.sources import jsonld
 from service.sources.base import Document
 
@@ -184,21 +184,24 @@ def test_the_pages_headline_on_updates_without_one_is_not_theirs() -> None:
     assert one(headline=None).title is None
 
 
-def test_a_page_called_after_one_update_does_not_take_its_headline_away() -> None:
-    assert one(headline="The page").title == "The page"
-
-
-def test_the_bbc_is_known_to_fill_in_the_pages_headline() -> None:
+def test_the_pages_headline_on_an_update_is_not_its_own() -> None:
+    assert one(headline="The page").title is None
     assert one(headline="The page", **{"@id": f"{URL}#post-asset:1"}).title is None
 
 
-def test_authors_and_picture_of_the_page_on_every_update_are_not_theirs() -> None:
-    fields = {"author": [{"name": "A"}, {"name": "B"}], "image": {"url": "https://e.org/i.jpg"}}
-    snapshot = read(blog(update(2, **fields), update(1, **fields), **fields))
-    assert [(e.authors, e.media) for e in snapshot.entries] == [((), ())] * 2
-    own = read(blog(update(2, **fields), update(1), **fields)).entries[0]
-    assert own.authors == (Author("A"), Author("B"))
-    assert own.media == (Image("https://e.org/i.jpg"),)
+def test_the_pages_authors_and_picture_on_an_update_are_not_its_own() -> None:
+    page = {"author": [{"name": "A"}, {"name": "B"}], "image": {"url": "https://e.org/i.jpg"}}
+    snapshot = read(blog(update(2, **page), update(1, author="C"), **page))
+    assert [(e.authors, e.media) for e in snapshot.entries] == [((), ()), ((Author("C"),), ())]
+
+
+def test_what_an_entry_says_does_not_depend_on_its_neighbours() -> None:
+    """Else a new update of another author would edit all the others."""
+    page = {"author": [{"name": "A"}], "image": {"url": "https://e.org/i.jpg"}}
+    known = [update(2, headline="The page", **page), update(1, **page)]
+    newest = update(3, author="C", image={"url": "https://e.org/c.jpg"})
+    before, after = read(blog(*known, **page)), read(blog(newest, *known, **page))
+    assert [content(e) for e in after.entries[1:]] == [content(e) for e in before.entries]
 
 
 # --- values --------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def _mismatch(event: EntryEvent, rule: Rule) -> Silence | None:
         case "stoppress.entry.edited":
             if rule.name not in event.data.entry.labels:
                 return "no_label"
-            return None if "labels" in event.data.changed else "label_kept"
+            return None if rule.name in event.data.gained else "label_kept"
         case "stoppress.entry.removed":
             return "withdrawn"
         case "stoppress.entry.restored":

@@ -12,7 +12,7 @@ import random
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
 import aiohttp
@@ -43,30 +43,13 @@ RETRY_CEILING_S = 60.0
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
-def utc_now() -> datetime:
-    """The real clock."""
-    return datetime.now(UTC)
-
-
 def no_checkpoint(point: str) -> None:
     """Do nothing: nobody tests crashes here."""
 
 
-def event_in(fields: Fields) -> Event:
-    """The event in a stream entry. Raises CorruptionError when it is none that we can work with."""
-    try:
-        event = from_fields(fields)
-        aware = event.observed_at.tzinfo is not None
-    except (ValueError, RecursionError) as error:
-        raise CorruptionError("event.malformed", f"not an event: {error}") from error
-    if not aware:
-        raise CorruptionError("event.malformed", "an event whose time has no zone")
-    return event
-
-
 def alert_in(fields: Fields) -> AlertEvent:
     """The alert event in a stream entry. Raises CorruptionError when it is none."""
-    event = event_in(fields)
+    event = from_fields(fields)
     if not isinstance(event, AlertEvent):
         raise CorruptionError("event.misplaced", f"{event.type} in the alerts stream")
     return event
@@ -92,7 +75,7 @@ class Raising:
 
     async def handle(self, message_id: bytes, fields: Fields) -> None:
         """Judge one event. Raises CorruptionError when the message is none."""
-        event = event_in(fields)
+        event = from_fields(fields)
         match decide(event, self._now(), self._deadline_s):
             case Raise(event=alert):
                 await self._raise(alert)
@@ -233,8 +216,8 @@ async def alerts_worker(
     settings: AlertSettings,
     *,
     max_events: int,
+    now: Clock,
     ready: Callable[[], None] = lambda: None,
-    now: Clock = utc_now,
     sleep: Sleep = asyncio.sleep,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> None:

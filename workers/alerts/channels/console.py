@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from datetime import datetime, tzinfo
 from typing import TextIO
 
@@ -11,19 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from service.events import AlertEvent
+from service.plain import plain
 from workers.alerts.channels import Undeliverable
 
 TITLE_CHARACTERS = 200
-# Control, format (also bidirectional overrides) and separator characters could move the cursor,
-# colour what follows or turn text round. The joiners are needed by several scripts and by emoji.
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_JOINERS = frozenset("\u200c\u200d")
-
-
-def plain(text: str) -> str:
-    """Text on one line, without a character that a terminal would act on."""
-    safe = (" " if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text)
-    return " ".join("".join(safe).split())
 
 
 def line(event: AlertEvent, zone: tzinfo | None) -> Text:
