@@ -41,7 +41,7 @@ class Keys(Struct, frozen=True):
         return self._key("pages")
 
     def meta(self, page: str) -> str:
-        """Hash: `version`, `last_event_id` and `meta` (the JSON of a PageMeta)."""
+        """Hash: `version` and `meta` (the JSON of a PageMeta)."""
         return self._key("page", page, "meta")
 
     def entries(self, page: str) -> str:

@@ -22,10 +22,9 @@ from service.diff import Doubt, Policy, Step, advance, degraded, diff
 from service.errors import ConfigError, CorruptionError, PageError, StoppressError, StoreError
 from service.fetch import Fetched, Fetcher, NotModified, Request
 from service.lease import Leases
-from service.model import Health, Page, PageState, Snapshot, body_digest
+from service.model import Health, Page, PageState, body_digest
 from service.observability import EVENTS, POLL_SECONDS, POLLS
 from service.schedule import Limits, Outcome, Pace, next_pace, wait_s
-from service.sources.base import Document
 from service.store import Store
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -90,6 +89,8 @@ class Poller:
         except StoreError as error:
             log.warning("pages.unread", code=error.code, detail=str(error))
             return
+        if self._following and not pages:
+            log.warning("pages.gone", detail="no page is followed any more; was Redis emptied?")
         for page in self._following.keys() - pages:
             self._following.pop(page).cancel()
         for page in pages - self._following.keys():
@@ -125,7 +126,7 @@ class Poller:
                 pace = next_pace(pace, polled.outcome, self._limits)
                 pause_s = self._pause_s(page, pace, polled)
                 health = healths.due(health, now, pause_s)
-                await self._store.save_health(page.id, health)
+                await self._store.save_health(page.id, token, health)
                 self._tell(page, polled, health, pause_s)
                 await asyncio.sleep(pause_s)
         finally:
@@ -146,13 +147,22 @@ class Poller:
             return await self._see(state, health, token)
         except (PageError, ConfigError) as error:
             failure = error if isinstance(error, PageError) else _as_page_error(error)
-            state, events = await self._report_blindness(state, health, failure, token)
-            return Polled("failed", state, events=events, error=failure)
+        except StoppressError:
+            raise
+        except Exception as error:
+            # One page that we are not up to must not end the others.
+            log.exception("poll.broken", url=state.page.url)
+            failure = PageError(
+                "page.broke_us", f"a fault of ours: {error!r}", where=state.page.url
+            )
+        state, events = await self._report_blindness(state, health, failure, token)
+        return Polled("failed", state, events=events, error=failure)
 
     async def _see(self, state: PageState, health: Health, token: int) -> Polled:
         meta = state.meta
-        # A change that waits for confirmation needs to see the page itself again.
-        bare = bool(meta.pending) or meta.degraded
+        # To confirm a change, or to be read by another source, the page itself must come again.
+        forced = state.page.source
+        bare = bool(meta.pending) or meta.degraded or (forced or meta.source) != meta.source
         request = Request(
             url=state.page.url,
             etag=None if bare else meta.etag,
@@ -180,7 +190,7 @@ class Poller:
         self, state: PageState, health: Health, fetched: Fetched, body: str, token: int
     ) -> Polled:
         document = fetched.document
-        snapshot = _read(document, state.page.source or state.meta.source)
+        snapshot = sources.read(document, state.page.source or state.meta.source)
         self._reached("parsed")
         step = diff(state, snapshot, self._policy, fetched.clocks)
         if isinstance(step, Doubt):
@@ -252,19 +262,6 @@ class Poller:
             failures=health.failures,
             next_s=round(pause_s, 1),
         )
-
-
-def _read(document: Document, source: str | None) -> Snapshot:
-    """The snapshot in a document. A source that fails on one page must not end the others."""
-    try:
-        return sources.read(document, source)
-    except StoppressError:
-        raise
-    except Exception as error:
-        log.exception("source.failed", url=document.url, source=source)
-        raise PageError(
-            "source.failed", f"this page breaks our reader: {error!r}", where=document.url
-        ) from error
 
 
 def _as_page_error(error: StoppressError) -> PageError:

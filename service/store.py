@@ -45,9 +45,9 @@ class Store:
     def __init__(self, redis: Redis, keys: Keys, *, max_events: int, where: str = "Redis") -> None:
         self._redis, self._keys, self._where = redis, keys, where
         self._max_events = max_events
-        self._commit, self._acquire, self._renew = (
+        self._commit, self._acquire, self._renew, self._health = (
             redis.register_script((_LUA / f"{name}.lua").read_text("utf-8"))
-            for name in ("commit", "acquire", "renew")
+            for name in ("commit", "acquire", "renew", "health")
         )
 
     async def ping(self) -> None:
@@ -122,10 +122,11 @@ class Store:
             value = await self._redis.get(self._keys.health(page))
         return _decoded(cast("bytes", value), Health, "health") if value else Health()
 
-    async def save_health(self, page: str, health: Health) -> None:
-        """Write the page's health, which is no event."""
+    async def save_health(self, page: str, token: int, health: Health) -> None:
+        """Write the health of a page that is ours. It is no event."""
+        names = [self._keys.lease(page), self._keys.health(page)]
         async with redis_errors(self._where):
-            await self._redis.set(self._keys.health(page), msgspec.json.encode(health))
+            await self._health(keys=names, args=[token, msgspec.json.encode(health)])
 
     async def commit(
         self,
@@ -167,10 +168,10 @@ class Store:
     # leases
 
     async def acquire(self, page: str, ttl_ms: int) -> int | None:
-        """A fencing token, or None while another poller holds the page."""
-        names = [self._keys.lease(page), self._keys.fence(page)]
+        """A fencing token, or None while another poller holds the page or nobody follows it."""
+        names = [self._keys.lease(page), self._keys.fence(page), self._keys.pages]
         async with redis_errors(self._where):
-            token = await self._acquire(keys=names, args=[ttl_ms])
+            token = await self._acquire(keys=names, args=[ttl_ms, page])
         return int(token) or None
 
     async def renew(self, page: str, token: int, ttl_ms: int) -> bool:

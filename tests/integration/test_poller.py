@@ -287,6 +287,21 @@ async def test_a_lost_connection_in_the_middle_loses_nothing(desk: Desk) -> None
     ]
 
 
+async def test_a_poll_of_a_removed_page_brings_nothing_back(desk: Desk) -> None:
+    async with live_site([entry(1)]) as site, desk.polling():
+        await desk.follow(site)
+        await desk.sees("entry.published e1")
+        await desk.store.remove_page("page")
+
+        async def unfollowed() -> bool:
+            polls = site.polls
+            await asyncio.sleep(0.2)
+            return site.polls == polls
+
+        await eventually(unfollowed, "no more polls")
+        assert not await desk.redis.exists(desk.keys.health("page"))
+
+
 async def test_a_source_that_breaks_on_one_page_leaves_the_others_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,4 +317,4 @@ async def test_a_source_that_breaks_on_one_page_leaves_the_others_alone(
         await desk.store.add_page(Page(id="bad", url=site.url + "?broken"))
         await desk.follow(site)
         await desk.sees("page.opened page", "page.degraded bad")
-        assert (await desk.store.health("bad")).reason == "source.failed"
+        assert (await desk.store.health("bad")).reason == "page.broke_us"

@@ -21,8 +21,10 @@ Step = tuple[list[EntryEvent | PageEvent], PageState]
 
 
 @pytest.fixture
-def store(redis: Redis, keys: Keys) -> Store:
-    return Store(redis, keys, max_events=1000)
+async def store(redis: Redis, keys: Keys) -> Store:
+    store = Store(redis, keys, max_events=1000)
+    await store.put_page(PAGE)
+    return store
 
 
 def step(state: PageState, *entries: Entry) -> Step:
@@ -135,11 +137,11 @@ async def test_a_lease_is_held_by_one_and_renewed_only_by_it(
 async def test_a_page_that_is_followed_again_goes_on_in_its_chain(
     store: Store, redis: Redis, keys: Keys
 ) -> None:
-    await store.add_page(PAGE)
     token, before = await owned(store)
     events, after = step(before, entry(1), entry(2))
     await store.commit(token, before, after, events, Health())
     await store.remove_page(PAGE.id)
+    assert await store.acquire(PAGE.id, TTL_MS) is None
     assert await store.pages() == {}
     await store.add_page(PAGE)
     token, before = await owned(store)
@@ -152,8 +154,8 @@ async def test_a_page_that_is_followed_again_goes_on_in_its_chain(
 
 
 async def test_an_id_belongs_to_one_page(store: Store) -> None:
-    assert await store.add_page(PAGE)
     assert not await store.add_page(PAGE)
+    assert await store.add_page(Page(id="other", url="http://127.0.0.1/other"))
     with pytest.raises(ConfigError, match="choose another --id"):
         await store.add_page(Page(id=PAGE.id, url="http://127.0.0.1/other"))
 
