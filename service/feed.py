@@ -25,6 +25,7 @@ class FeedMessage(Struct, frozen=True):
 
     type: str
     cursor: str | None = None
+    oldest: str | None = None
     event: msgspec.Raw = msgspec.Raw(b"")
     page: PageRef | str | None = None
     status: PageStatus | None = None
@@ -60,9 +61,11 @@ async def subscribe(
             ) as ws:
                 failures, reached = 0, True
                 async for frame in ws:
+                    if frame.type is not aiohttp.WSMsgType.TEXT:
+                        continue
                     message = msgspec.json.decode(frame.data, type=FeedMessage)
-                    if message.cursor and message.type in {"event", "cursor"}:
-                        cursor = message.cursor
+                    if message.type in {"event", "cursor", "reset"}:
+                        cursor = message.cursor  # none after a reset, until the snapshots are in
                     yield message
                 _check_close(ws.close_code, gateway)
         except aiohttp.WSServerHandshakeError as error:
@@ -88,7 +91,7 @@ def _url(gateway: str, pages: Sequence[str], cursor: str | None) -> URL:
 
 
 def _retry_s(failures: int) -> float:
-    longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2**failures)
+    longest_s = min(RETRY_MAX_S, RETRY_MIN_S * 2 ** min(failures, 10))
     return random.uniform(RETRY_MIN_S / 2, longest_s)  # noqa: S311 - spreads load
 
 

@@ -121,6 +121,12 @@ class Desk:
                     return messages
         raise AssertionError("the feed ended")
 
+    async def nested(self) -> dict[bytes, bytes]:
+        """The fields of an event that nests deeper than anything can decode."""
+        newest = await self.redis.xrevrange(self.keys.events, count=1)
+        fields = dict(newest[0][1])
+        return {**fields, b"data": b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"}
+
     async def reading(
         self, until: Callable[[FeedMessage], bool], pages: tuple[str, ...] = ()
     ) -> asyncio.Task[list[FeedMessage]]:
@@ -202,6 +208,26 @@ async def test_a_cursor_past_retention_is_told_so_and_gets_the_state(desk: Desk)
         messages = await desk.read(lambda message: message.type == "cursor", cursor=place)
     assert kinds(messages) == ["hello", "reset", "snapshot", "cursor"]
     assert messages[1].reason == "cursor.too_old"
+
+
+async def test_the_oldest_cursor_that_hello_names_can_be_resumed_from(desk: Desk) -> None:
+    await desk.publish(*range(1, 9))
+    await desk.redis.xtrim(desk.keys.events, maxlen=3, approximate=False)
+    async with desk.serving():
+        hello = (await desk.read(lambda message: message.type == "cursor"))[0]
+        assert numbers(await desk.read(numbered(9), cursor=hello.oldest)) == [7, 8, 9]
+
+
+async def test_a_stream_that_an_operator_emptied_is_one_reset(desk: Desk) -> None:
+    await desk.publish(1, 2)
+    async with desk.serving():
+        reading = await desk.reading(numbered(4))
+        await desk.redis.xtrim(desk.keys.events, maxlen=0, approximate=False)
+        await desk.read(lambda message: message.type == "cursor")
+        await desk.publish(3)
+        messages = await reading
+    assert kinds(messages).count("reset") <= 1
+    assert numbers(messages) == [4]
 
 
 async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
@@ -312,7 +338,9 @@ async def test_health_is_told_and_a_silent_poller_makes_a_page_stale(desk: Desk)
     await desk.publish(1)
     now = datetime.now(UTC)
     fine = Health(status="healthy", last_poll=now, last_good_poll=now, next_poll=now)
-    await desk.store.save_health(PAGE.id, fine)
+    token = await desk.store.acquire(PAGE.id, 60_000)
+    assert token
+    await desk.store.save_health(PAGE.id, token, fine)
     later = now + timedelta(minutes=5)
     async with desk.serving(now=lambda: later):
 
@@ -364,6 +392,7 @@ async def test_what_is_no_event_in_the_stream_is_passed_over(desk: Desk) -> None
         place = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
         reading = await desk.reading(numbered(3))
         await desk.redis.xadd(desk.keys.events, {"foreign": "thing"})
+        await desk.redis.xadd(desk.keys.events, await desk.nested())
         await desk.publish(2)
         assert (await reading)[-1].decoded().subject == "e2"
     async with desk.serving():

@@ -161,7 +161,7 @@ def answer(payload: str | bytes) -> Pong | Error:
     """What to say to a client's message."""
     try:
         msgspec.json.decode(payload, type=Ping)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         return Error("message.unknown", f'not understood, only {{"type":"ping"}} is: {error}')
     return Pong()
 

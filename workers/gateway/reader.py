@@ -85,6 +85,7 @@ class Reader:
         """The state of pages, and the position that it is true at: one transaction."""
         pages = {key.decode(): value for key, value in (await self._pages()).items()}
         ids = sorted(filter(wanted, pages))
+        emptied = (await self.bounds()).last  # where an emptied stream stands
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.xrevrange(self._keys.events, count=1)
             for page in ids:
@@ -92,7 +93,7 @@ class Reader:
                 pipe.hgetall(self._keys.entries(page))
                 pipe.get(self._keys.health(page))
             newest, *rest = await pipe.execute()
-        at = StreamId.of(newest[0][0]) if newest else BEGINNING
+        at = StreamId.of(newest[0][0]) if newest else emptied
         parts = zip(ids, rest[0::3], rest[1::3], rest[2::3], strict=True)
         return at, [
             _snapshot(at, pages[page], meta, entries, health)
@@ -101,7 +102,9 @@ class Reader:
 
 
 def _before(first: StreamId) -> StreamId:
-    return StreamId(first.ms, first.number - 1) if first.number else StreamId(first.ms - 1, 2**63)
+    return (
+        StreamId(first.ms, first.number - 1) if first.number else StreamId(first.ms - 1, 10**18 - 1)
+    )
 
 
 def _health(page_json: bytes, health_json: bytes | None) -> Health:

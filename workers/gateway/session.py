@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -75,8 +76,9 @@ class Session:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._ws.close(code=self._why.code, message=self._why.name.encode())
             SUBSCRIBERS.dec()
+            with suppress(ConnectionError):
+                await self._ws.close(code=self._why.code, message=self._why.name.encode())
             code = int(self._ws.close_code or 1006)
             CLOSES.labels(str(code)).inc()
             seconds = round(time.monotonic() - began, 1)
@@ -181,7 +183,7 @@ class Session:
         if beat:
             self._next_beat_s = time.monotonic() + self._settings.heartbeat_s
         for page, health in self._hub.healths.items():
-            if self._subscription.shows(page) and (beat or self._is_new(page, health)):
+            if self._subscription.shows(page) and (self._is_new(page, health) or beat):
                 await self._send(HealthMessage(page, health))
         if beat and self._at != self._told:
             await self._send(CursorMessage(cursor(self._at)))
