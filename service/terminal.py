@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, tzinfo
 
 from rich.text import Text
 
 from service.events import EntryEvent, Event, PageEvent, Run
 from service.model import Entry
+from service.plain import plain
 
 _VERBS = {
     "stoppress.entry.published": ("new", "green"),
@@ -18,12 +18,6 @@ _VERBS = {
 }
 _CONTEXT_WORDS = 4
 _WIDTH = 10
-
-
-def plain(text: str) -> str:
-    """Text on one line, without control and formatting characters."""
-    spaced = "".join(" " if c.isspace() else c for c in text)
-    return "".join(c for c in spaced if unicodedata.category(c) not in {"Cc", "Cf", "Cs"})
 
 
 def line(event: Event, zone: tzinfo | None = None) -> Text:

@@ -191,6 +191,23 @@ def test_a_page_elsewhere_needs_a_contact(tmp_path: Path) -> None:
     refuses(tmp_path, "check", "https://news.example/live", says="--contact")
 
 
+@pytest.mark.parametrize("url", ["http://[bad", "http://127.0.0.1:99999/"])
+@pytest.mark.parametrize("command", ["pages add", "check", "tail --gateway"])
+def test_an_address_that_cannot_be_is_named(tmp_path: Path, command: str, url: str) -> None:
+    refuses(tmp_path, *command.split(), url, says=rf"^stoppress: {re.escape(url)}: no web address")
+
+
+def test_page_text_brings_no_markup_into_a_terminal(tmp_path: Path) -> None:
+    heading = (
+        "  1. [/b] [red]Title[/red] \x1b[31m published at 10:17 British Summer Time 25 April\n"
+    )
+    (tmp_path / "page.txt").write_text(f"Live [/b] coverage\n\nSummary\n\n{heading}\n    Text.\n")
+    shown = ran(tmp_path, "check", "page.txt")
+    assert shown.returncode == 0, shown.stderr
+    assert "[/b] [red]Title[/red]" in shown.stdout
+    assert "\x1b" not in shown.stdout
+
+
 def test_an_address_that_is_no_url_is_named(tmp_path: Path) -> None:
     refuses(
         tmp_path, "pages", "add", "news.example", says="^stoppress: news.example: url: expected"

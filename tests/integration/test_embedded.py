@@ -86,6 +86,18 @@ def test_ctrl_c_leaves_the_server_up_until_its_owner_is_done(tmp_path: Path) -> 
         assert client.ping()
 
 
+@pytest.mark.parametrize("name", ["d#x", "q?y", "%41", "ü"])
+def test_a_folder_may_have_an_unusual_name(tmp_path: Path, name: str) -> None:
+    with embedded(tmp_path / name) as url, Redis.from_url(url) as client:
+        assert client.ping()
+
+
+def test_a_folder_that_valkey_cannot_work_in_is_named(tmp_path: Path) -> None:
+    refusal = pytest.raises(ConfigError, match="with space: Valkey can't work in a folder with")
+    with refusal, embedded(tmp_path / "with space"):
+        pass
+
+
 def test_a_long_folder_name_still_gets_a_socket(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     assert len(os.fsencode(socket_path(folder))) <= SOCKET_PATH_BYTES

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.events import AlertEvent
+from service.plain import plain
 from tests.alert_samples import entry_event
 from workers.alerts.channels import Undeliverable
-from workers.alerts.channels.console import TITLE_CHARACTERS, ConsoleChannel, plain
+from workers.alerts.channels.console import TITLE_CHARACTERS, ConsoleChannel
 from workers.alerts.rules import Raise, decide
 
 NOW = datetime(2025, 4, 25, 9, 18, tzinfo=UTC)

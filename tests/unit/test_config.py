@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     [
         ("https://www.bbc.com/news/live/c7p765ynk9qt", "bbc.com-c7p765ynk9qt"),
         ("http://127.0.0.1:8080/", "127.0.0.1-8080"),
-        ("https://example.org/Ukraine%20War/?page=2", "example.org-ukraine-20war"),
+        ("https://example.org/Ukraine%20War/?page=2", "example.org-ukraine-war"),
     ],
 )
 def test_a_page_is_named_after_its_address(url: str, name: str) -> None:
