@@ -40,6 +40,8 @@ from service.sources.base import Document
 from service.store import Store
 from service.terminal import clock, line
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 out = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -56,8 +58,12 @@ def run(main: Coroutine[Any, Any, None], *, until_eof: bool = False) -> None:
 
     until_eof: end when standard input closes too, so that nothing outlives whoever started it.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_signalled(main, until_eof=until_eof))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signalled(main, until_eof=until_eof))
+    finally:
+        for number in SIGNALS:  # what is left to tidy up is not to be cut short
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _until_signalled(main: Coroutine[Any, Any, None], *, until_eof: bool) -> None:
@@ -67,10 +73,11 @@ async def _until_signalled(main: Coroutine[Any, Any, None], *, until_eof: bool) 
 
     def stop() -> None:
         nonlocal stopped
-        stopped = True
-        task.cancel()
+        if not stopped:
+            stopped = True
+            task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, stop)
     if until_eof:
         loop.add_reader(sys.stdin.fileno(), lambda: None if os.read(0, 1024) else stop())
@@ -95,8 +102,8 @@ def main() -> None:
     """Entry point: every error of ours becomes one line, and exit code 2 for a wrong setting."""
     try:
         cli(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except click.exceptions.Abort:  # a signal between two stages of the start
+        sys.exit(0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -202,8 +209,16 @@ async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Pa
         store = store_of(redis, settings, url)
         known = await store.pages()
         for page in wanted:
-            if page.id not in known or known[page.id].url != page.url:
-                await store.add_page(page)
+            taken = known.setdefault(page.id, page)
+            if taken.url != page.url:
+                raise ConfigError(
+                    "page.id_taken",
+                    f"page {page.id} is {taken.url}",
+                    where=page.url,
+                    fix="give it another name: stoppress pages add URL --id NAME",
+                )
+        for page in wanted:
+            await store.add_page(page)
         return list((await store.pages()).values())
 
 

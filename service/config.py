@@ -64,7 +64,7 @@ class PollSettings(_Section, frozen=True):
     lease_s: how long a page stays with a poller that has gone silent.
     """
 
-    contact: str | None = None
+    contact: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     floor_s: Annotated[float, Meta(ge=0.05, le=10_000_000)] = 10.0
     ceiling_s: Seconds = 120.0
     retry_ceiling_s: Seconds = 300.0
@@ -90,7 +90,7 @@ class GatewaySettings(_Section, frozen=True):
     port 0 takes a free port. ring_events: how many events are kept in memory for subscribers.
     """
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8037
     heartbeat_s: Seconds = 20.0
     ring_events: Count = 5_000
@@ -283,7 +283,7 @@ def _fields_at(name: str) -> str:
         "alerts.webhooks": WebhookSettings,
         "pages": PageSettings,
     }
-    kind = kinds.get(name, Settings)
+    kind = kinds.get(re.sub(r"\[\d*\]", "", name), Settings)
     return ", ".join(kind.__struct_fields__)
 
 

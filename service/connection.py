@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import (
     Connection,
     SSLConnection,
     UnixDomainSocketConnection,
     parse_url,
 )
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.errors import ConfigError
@@ -19,6 +20,7 @@ from service.errors import ConfigError
 # Blocking reads wait at the server for 2 s; a socket must outwait them.
 TIMEOUT_S = 10.0
 CONNECT_S = 5.0
+MAX_CONNECTIONS = 32
 
 if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection as _Base
@@ -67,12 +69,22 @@ _KINDS: dict[type, type] = {
 
 
 def connect(url: str) -> Redis:
-    """A client that answers bytes. Nothing is sent yet. Raises ConfigError for a malformed URL."""
+    """A client that answers bytes. Nothing is sent yet. Raises ConfigError for a malformed URL.
+
+    It opens at most MAX_CONNECTIONS; whoever needs one more waits for one.
+    """
     try:
         options: dict[str, Any] = dict(parse_url(url))
-    except ValueError as error:
+        kind = _KINDS[options.pop("connection_class", Connection)]
+        limits = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": CONNECT_S}
+        pool = BlockingConnectionPool(
+            max_connections=MAX_CONNECTIONS,
+            timeout=TIMEOUT_S,
+            connection_class=kind,
+            client_name="stoppress",
+            **{**limits, **options},
+        )
+        pool.make_connection()  # type: ignore[no-untyped-call]  # refuses unknown options
+    except (ValueError, TypeError, RedisError) as error:
         raise ConfigError("redis.url_malformed", str(error), where="redis.url") from error
-    kind = _KINDS[options.pop("connection_class", Connection)]
-    limits = {"socket_timeout": TIMEOUT_S, "socket_connect_timeout": CONNECT_S}
-    pool = ConnectionPool(connection_class=kind, client_name="stoppress", **{**limits, **options})
     return Redis.from_pool(pool)

@@ -99,7 +99,7 @@ class Stage:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "service.cli",
+            "service",
             "--until-eof",
             *args,
             stdin=PIPE,

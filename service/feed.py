@@ -70,7 +70,7 @@ async def subscribe(
                 _check_close(ws.close_code, gateway)
         except aiohttp.WSServerHandshakeError as error:
             if error.status < 500:
-                raise _refused(gateway, error) from error
+                raise await _refusal(session, _url(gateway, pages, cursor)) from error
         except (aiohttp.ClientError, OSError) as error:
             if not reached:
                 raise SubscriberError(
@@ -101,7 +101,18 @@ def _check_close(code: int | None, gateway: str) -> None:
         raise SubscriberError("feed.closed", f"the feed was closed with {code}", where=gateway)
 
 
-def _refused(gateway: str, error: aiohttp.WSServerHandshakeError) -> StoppressError:
-    return SubscriberError(
-        "feed.refused", f"the gateway answers {error.status}: {error.message}", where=gateway
-    )
+async def _refusal(session: aiohttp.ClientSession, url: URL) -> StoppressError:
+    """Why a gateway refuses. aiohttp does not keep the body of a failed upgrade; it says why."""
+    try:
+        async with session.get(url) as response:
+            problem = msgspec.json.decode(await response.read(), type=_Problem)
+    except (aiohttp.ClientError, OSError, msgspec.MsgspecError):
+        problem = _Problem("feed.refused", "this is no gateway of Stoppress")
+    return SubscriberError(problem.code, problem.detail, where=str(url.with_query(None)))
+
+
+class _Problem(Struct, frozen=True):
+    """Problem details (RFC 9457), as far as we need them."""
+
+    code: str
+    detail: str

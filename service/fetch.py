@@ -237,18 +237,23 @@ def _clean(value: str | None) -> str | None:
 
 async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     """The whole body, decompressed. Raises PageError when it is longer than allowed."""
-    parts, length = [], 0
-    async for part in response.content.iter_chunked(64 * 1024):
-        length += len(part)
-        if length > limit_bytes:
-            raise PageError(
-                "http.too_large",
-                f"the page is larger than {limit_bytes} bytes",
-                where=str(response.url),
-                fix="raise poll.max_body_bytes if that is right for this page",
-            )
-        parts.append(part)
-    return b"".join(parts)
+    parts, length = [], response.content_length or 0
+    if length <= limit_bytes:
+        length = 0
+        async for part in response.content.iter_chunked(64 * 1024):
+            length += len(part)
+            if length > limit_bytes:
+                break
+            parts.append(part)
+        else:
+            return b"".join(parts)
+    parts.clear()
+    raise PageError(
+        "http.too_large",
+        f"the page is larger than {limit_bytes} bytes",
+        where=str(response.url),
+        fix="raise poll.max_body_bytes if that is right for this page",
+    )
 
 
 async def _head(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

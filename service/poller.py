@@ -155,6 +155,8 @@ class Poller:
             failure = PageError(
                 "page.broke_us", f"a fault of ours: {error!r}", where=state.page.url
             )
+        # What it drags along (frames, and in them the body) must not outlive the poll.
+        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
         state, events = await self._report_blindness(state, health, failure, token)
         return Polled("failed", state, events=events, error=failure)
 

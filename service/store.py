@@ -64,17 +64,29 @@ class Store:
         return {key.decode(): _decoded(value, Page, "page") for key, value in stored.items()}
 
     async def add_page(self, page: Page) -> bool:
-        """Follow a page; False when it is followed already. Raises ConfigError on a taken id."""
+        """Follow a page; False, and no change, when it is followed already.
+
+        Raises ConfigError when its id is another page's, or when it is read by another source.
+        """
         before = (await self.pages()).get(page.id)
-        if before is not None and before.url != page.url:
+        if before is None:
+            await self.put_page(page)
+            return True
+        if before.url != page.url:
             raise ConfigError(
                 "page.id_taken",
                 f"page {page.id} is {before.url}",
                 where=page.url,
                 fix="choose another --id",
             )
-        await self.put_page(page)
-        return before is None
+        if page.source not in (None, before.source):
+            raise ConfigError(
+                "page.source_taken",
+                f"page {page.id} is followed with another source",
+                where=page.url,
+                fix="remove the page and add it again: a new baseline begins",
+            )
+        return False
 
     async def put_page(self, page: Page) -> None:
         """Write a page as it is."""

@@ -133,10 +133,14 @@ def published(text: str, *, seen_at: datetime, default_zone: str = "UTC") -> dat
 
 
 def instant(text: str) -> datetime | None:
-    """An ISO 8601 date-time with a zone as an instant in UTC; None for anything else."""
+    """An ISO 8601 date-time with a zone as an instant in UTC; None for anything else.
+
+    Years before the web or far ahead are a publisher's slip, and no time zone can bear year 1.
+    """
     try:
         moment = datetime.fromisoformat(text.strip())
-        return None if moment.tzinfo is None else moment.astimezone(UTC)
+        believable = moment.tzinfo is not None and 1990 <= moment.year < 2200
+        return moment.astimezone(UTC) if believable else None
     except (ValueError, OverflowError):
         return None
 

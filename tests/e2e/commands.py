@@ -16,7 +16,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent.parent
 SEED = ROOT / "seeds" / "bbc-live-2025-04-25.txt"
-COMMAND = [sys.executable, "-m", "service.cli"]
+COMMAND = [sys.executable, "-m", "service"]
 
 
 def environ(folder: Path, **more: str) -> dict[str, str]:

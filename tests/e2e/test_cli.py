@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +22,7 @@ from service.cli import cli
 from service.connection import connect
 from service.embedded import url as embedded_url
 from service.events import EntryEvent
-from tests.e2e.commands import SEED, ran, running
+from tests.e2e.commands import SEED, environ, ran, running
 from tests.live_site import live_site
 from tests.pages import entry
 from tests.stream import events_in
@@ -118,6 +123,7 @@ async def test_pages_are_added_paused_resumed_and_removed(tmp_path: Path) -> Non
     assert "following desk" in ran(tmp_path, "pages", "add", url, "--id", "desk").stdout
     assert "already following" in ran(tmp_path, "pages", "add", url, "--id", "desk").stdout
     assert ran(tmp_path, "pages", "pause", "desk").stdout == "paused desk\n"
+    ran(tmp_path, "pages", "add", url, "--id", "desk")
     assert "desk  paused" in ran(tmp_path, "pages", "list").stdout
     assert ran(tmp_path, "pages", "resume", "desk").stdout == "resumed desk\n"
     listed = json.loads(ran(tmp_path, "pages", "list", "--json").stdout)
@@ -230,6 +236,20 @@ def test_a_redis_that_refuses_is_named_without_its_password(tmp_path: Path, redi
     assert len(shown.stderr.strip().splitlines()) == 1
 
 
+def test_a_redis_url_with_an_unknown_option_is_named(tmp_path: Path) -> None:
+    refuses(tmp_path, "--redis-url", "redis://127.0.0.1:9?foo=1", "poll", says="redis.url: .*foo")
+
+
+def test_a_contact_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
+    refuses(tmp_path, "check", "http://127.0.0.1:1/", "--contact", "a\nb: c", says="--contact: expected")
+
+
+def test_pages_whose_names_clash_are_refused_before_any_is_followed(tmp_path: Path) -> None:
+    pages = ["http://127.0.0.1:1/a/live", "http://127.0.0.1:1/b/live"]
+    refuses(tmp_path, "up", "--port", "0", *pages, says="pages add URL --id NAME")
+    assert ran(tmp_path, "pages", "list").stdout == ""
+
+
 def test_without_any_redis_a_part_says_where_to_get_one(tmp_path: Path) -> None:
     refuses(tmp_path, "poll", says="no Redis to work with.*--redis-url")
 
@@ -245,8 +265,41 @@ async def test_a_bad_cursor_is_named(tmp_path: Path) -> None:
     async with running(tmp_path, "up", "--port", "0") as up:
         at = (await up.says(r"Web page +(\S+)/"))[1]
         async with running(tmp_path, "tail", "--gateway", at, "--cursor", "bad") as tail:
-            await tail.says("^stoppress: .*400")
+            await tail.says("^stoppress: .*this is no cursor")
             assert await tail.process.wait() == 1
+
+
+async def test_a_server_that_is_no_gateway_is_named(tmp_path: Path) -> None:
+    async with live_site([]) as site:
+        at = site.url.removesuffix("/live")
+        async with running(tmp_path, "tail", "--gateway", at) as tail:
+            await tail.says("^stoppress: .*this is no gateway of Stoppress")
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("command", ["up", "gateway", "demo"])
+def test_ctrl_c_during_the_start_is_a_clean_end(
+    tmp_path: Path, command: str, delay_s: float
+) -> None:
+    """From the first line of ours on; before it the interpreter alone is at work."""
+    program = "import service.__main__ as m, sys; sys.argv[1:] = sys.argv[2:]; print(1, flush=True)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{program}; m.main()", "x", command, "--port", "0"],
+        cwd=tmp_path,
+        env=environ(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "1\n"
+    time.sleep(delay_s)  # the moment is what is tested
+    with suppress(ProcessLookupError):  # `gateway` has no Redis and may have said so by now
+        os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert "Traceback" not in said
+    assert process.returncode == 0 or "no Redis to work with" in said
 
 
 def test_a_gateway_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ class ConsoleChannel:
 
     async def send(self, event: AlertEvent) -> None:
         """Write the line, in a thread: a reader that doesn't read must not delay other channels."""
-        text = line(event, self._zone)
         try:
+            text = line(event, self._zone)
             await asyncio.to_thread(self._console.print, text, soft_wrap=True)
-        except (OSError, ValueError) as error:  # closed, or an encoding that can't say it
+        except (OSError, ValueError, OverflowError) as error:  # closed, or not to be said there
             raise Undeliverable("stdout_refused", str(error), retryable=False) from error
