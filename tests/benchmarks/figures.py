@@ -40,9 +40,9 @@ class Figure(Struct, frozen=True):
         return self.measured / self.beside
 
 
-def show(figures: list[Figure]) -> None:
-    """Print the table."""
-    table = Table(title=f"Measured {_here()}", title_justify="left", box=None, pad_edge=False)
+def show(figures: list[Figure], load: float) -> None:
+    """Print the table. load: the machine's load average before anything was measured."""
+    table = Table(box=None, pad_edge=False)
     table.add_column("what")
     table.add_column("measured", justify="right")
     table.add_column("ratio", justify="right")
@@ -53,17 +53,17 @@ def show(figures: list[Figure]) -> None:
         ratio = f"{one.ratio:.3g} x"
         table.add_row(one.what, measured, ratio, f"{beside}  {one.than}", one.target)
     console = Console(width=WIDTH, highlight=False)
-    console.print()
+    console.print(f"\nMeasured {_here(load)}\n")
     console.print(table)
 
 
-def _here() -> str:
+def _here(load: float) -> str:
     """When, and on what."""
     memory_gb = psutil.virtual_memory().total / 1e9
     return (
         f"{datetime.now().astimezone():%Y-%m-%d %H:%M} on {os.cpu_count()} cores, "
         f"{memory_gb:.0f} GB, {platform.system()} {platform.machine()}, "
-        f"Python {platform.python_version()}, load {os.getloadavg()[0]:.1f} at the end"
+        f"Python {platform.python_version()}, load {load:.1f} before"
     )
 
 

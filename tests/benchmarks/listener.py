@@ -35,6 +35,8 @@ class Listener(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard += data
+        if self._heard.startswith(b"HTTP/1.1 ") and not self._heard.startswith(b"HTTP/1.1 101"):
+            self.transport.abort()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:

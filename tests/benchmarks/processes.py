@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import psutil
 from msgspec import Struct
 from redis.asyncio import Redis
@@ -50,6 +51,7 @@ async def up(folder: Path, urls: Iterable[str], settings: str = "") -> AsyncIter
     args = ["--config", str(file), "up", "--port", "0", *urls]
     async with running(folder, *args) as command:
         gateway = (await command.says(r"^Web page\s+(http://\S+?)/$"))[1]
+        await ready(gateway)
         process = psutil.Process(command.process.pid)
         draining = asyncio.create_task(_drain(command))
         try:
@@ -58,6 +60,17 @@ async def up(folder: Path, urls: Iterable[str], settings: str = "") -> AsyncIter
             draining.cancel()
             await asyncio.gather(draining, return_exceptions=True)
         assert await command.stop() == 0
+
+
+async def ready(gateway: str) -> None:
+    """Wait until a gateway accepts subscribers."""
+    async with aiohttp.ClientSession() as session:
+
+        async def answers() -> bool:
+            async with session.get(f"{gateway}/readyz") as response:
+                return response.status == 200
+
+        await eventually(answers, "a gateway that is ready")
 
 
 async def opened(running: Up, events: int) -> None:

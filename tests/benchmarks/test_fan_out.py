@@ -18,7 +18,7 @@ from service.keys import Keys
 from service.model import PageState
 from tests.benchmarks.figures import Figure, fields
 from tests.benchmarks.listener import Listener, listeners
-from tests.benchmarks.processes import script
+from tests.benchmarks.processes import ready, script
 from tests.e2e.commands import ROOT, running
 from tests.pages import PAGE, entry, page_of
 
@@ -91,7 +91,9 @@ async def _gateway(folder: Path, redis_url: str, keys: Keys) -> AsyncIterator[st
     more = {"STOPPRESS_REDIS_PREFIX": keys.prefix, "STOPPRESS_GATEWAY_HEARTBEAT_S": "600"}
     args = ["--redis-url", redis_url, "gateway", "--port", "0"]
     async with running(folder, *args, **more) as command:
-        yield (await command.says(r"^Serving (http://\S+)/$"))[1] + "/v1/feed"
+        gateway = (await command.says(r"^Serving (http://\S+)/$"))[1]
+        await ready(gateway)
+        yield f"{gateway}/v1/feed"
         assert await command.stop() == 0
 
 
