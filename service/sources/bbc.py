@@ -7,7 +7,8 @@ image sizes never reach an entry. A label is an element, never a word of a title
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
 from urllib.parse import unquote
@@ -92,7 +93,8 @@ def parse(document: Document) -> Snapshot:
             fix="it cannot be told which text belongs to which post; the page is asked again",
         )
     head = _head(tree, text, document)
-    entries, warnings = _entries([_post(node, document, head) for node in posts])
+    held = Counter(up.mem_id for post in posts for up in html.ancestors(post))
+    entries, warnings = _entries([_post(node, document, head, held) for node in posts])
     return Snapshot(
         source=NAME, head=head, entries=entries, seen_at=document.seen_at, warnings=warnings
     )
@@ -177,7 +179,7 @@ def _fallback_id(entry: Entry) -> str:
     return times.compact(entry.published) if entry.published else digest(NAME, entry.title)
 
 
-def _post(node: LexborNode, document: Document, head: Head) -> _Post:
+def _post(node: LexborNode, document: Document, head: Head, held: Mapping[int, int]) -> _Post:
     base_url = head.url or document.url
     heading, time_nodes = node.css_first(_HEADING), _time_nodes(node)
     breaking = _breaking(node)
@@ -198,7 +200,7 @@ def _post(node: LexborNode, document: Document, head: Head) -> _Post:
         media=body.media,
         url=_url(node, base_url),
     )
-    return _Post(_native_id(node), time, _is_pinned(node), entry)
+    return _Post(_native_id(node), time, _is_pinned(node, held), entry)
 
 
 def _native_id(node: LexborNode) -> str | None:
@@ -269,9 +271,12 @@ def _is_label(node: LexborNode) -> bool:
     return len(html.all_text(node)) <= _LABEL_MAX_CHARS and node.css_first(f"p, {_HEADING}") is None
 
 
-def _is_pinned(node: LexborNode) -> bool:
-    """Whether the post, something in it, or what holds it alone is named so."""
-    alone = takewhile(lambda up: len(up.css(_POST)) == 1, html.ancestors(node))
+def _is_pinned(node: LexborNode, held: Mapping[int, int]) -> bool:
+    """Whether the post, something in it, or what holds it alone is named so.
+
+    held: how many posts each element around posts holds.
+    """
+    alone = takewhile(lambda up: held[up.mem_id] == 1, html.ancestors(node))
     around = (node, *node.css(_PINNED_NODES), *alone)
     return any(_PINNED.search(html.names(one)) for one in around)
 

@@ -7,7 +7,7 @@ not want, it hands over as nodes to leave out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Literal
@@ -85,7 +85,9 @@ class Content(Struct, frozen=True):
 
 def collapse(text: str) -> str:
     """Text with each run of white space as one space, ends trimmed, and no invisible characters."""
-    return " ".join(_INVISIBLE.sub("", text).split())
+    if not text.isprintable():  # most text is, and that is quickly seen
+        text = _INVISIBLE.sub("", text)
+    return " ".join(text.split())
 
 
 def parsed(markup: str, *, where: str) -> LexborHTMLParser:
@@ -136,7 +138,11 @@ def attribute(node: LexborNode, name: str) -> str:
 
 def names(node: LexborNode) -> str:
     """The names that a publisher gives an element: its classes and its test id."""
-    return f"{attribute(node, 'class')} {attribute(node, 'data-testid')}".strip()
+    return _names(node.attributes)
+
+
+def _names(attributes: Mapping[str, str | None]) -> str:
+    return collapse(f"{attributes.get('class') or ''} {attributes.get('data-testid') or ''}")
 
 
 def ancestors(node: LexborNode) -> Iterator[LexborNode]:
@@ -343,7 +349,7 @@ def _is_dropped(node: LexborNode, skip: frozenset[int]) -> bool:
     style = (attributes.get("style") or "").replace(" ", "").lower()
     if "hidden" in attributes or "display:none" in style:
         return True
-    name = names(node)
+    name = _names(attributes)
     return _HIDDEN.search(name) is not None or _NOISE.search(name) is not None
 
 

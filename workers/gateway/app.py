@@ -205,8 +205,10 @@ async def serve(
     try:
         await runner.setup()
         await _listen(runner, settings)
-        ready(f"http://{_printable(settings.host)}:{runner.addresses[0][1]}")
-        await hub.run()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(hub.run())
+            await hub.begun()
+            ready(f"http://{_printable(settings.host)}:{runner.addresses[0][1]}")
     finally:
         await runner.cleanup()
         await redis.aclose()

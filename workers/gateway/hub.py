@@ -45,6 +45,7 @@ class Hub:
         silence_s: float,
         now: Callable[[], datetime],
     ) -> None:
+        self._begun = asyncio.Event()
         self._blocking, self.reader, self._keys = blocking, reader, keys
         self._capacity, self._silence_s, self._now = capacity, silence_s, now
         self._wake = asyncio.Event()
@@ -59,13 +60,13 @@ class Hub:
             tasks.create_task(self._tail())
             tasks.create_task(self._watch_health())
 
-    async def news(self, timeout_s: float) -> None:
-        """Wait until something changed, or for `timeout_s`."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+    async def begun(self) -> None:
+        """Wait until the place in the stream is known."""
+        await self._begun.wait()
+
+    async def news(self) -> None:
+        """Wait until something changed, or for the next check of health, every second."""
+        await self._wake.wait()
 
     def _notify(self) -> None:
         self._wake.set()
@@ -94,6 +95,7 @@ class Hub:
             self.ring = Ring(bounds.last, self._capacity)
             self.epoch += 1
         self.ready = True
+        self._begun.set()
         log.info("stream.tailed", position=str(self.ring.end))
         self._notify()
 
@@ -122,10 +124,9 @@ class Hub:
                 before, stored = self.healths, await self.reader.health()
                 self.healths = {page: self._judged(health) for page, health in stored.items()}
                 self._measure(before.keys() - self.healths.keys())
-                if _outline(before) != _outline(self.healths):
-                    self._notify()
             except (RedisError, OSError, msgspec.MsgspecError) as error:
                 log.debug("health.unread", detail=str(error))
+            self._notify()  # sessions keep their heartbeat by this
             await asyncio.sleep(HEALTH_EVERY_S)
 
     def _judged(self, health: Health) -> Health:
@@ -154,7 +155,3 @@ def judged(health: Health, now: datetime, silence_s: float) -> Health:
         detail=f"no poll since {health.last_poll:%H:%M:%S} UTC; is the poller running?",
         since=health.next_poll,
     )
-
-
-def _outline(healths: dict[str, Health]) -> dict[str, tuple[str, str | None]]:
-    return {page: (health.status, health.reason) for page, health in healths.items()}

@@ -46,5 +46,7 @@ class Ring:
         """Up to `most` frames after a position; None when the ring does not reach back to it."""
         if position < self.start:
             return None
+        if position >= self.end:
+            return []
         first = bisect_right(self._frames, position, key=lambda frame: frame.at)
         return [self._frames[n] for n in range(first, min(first + most, len(self._frames)))]

@@ -178,7 +178,7 @@ class Session:
 
     async def _idle(self) -> None:
         """Wait for news; with each heartbeat say where we are and how well the pages are seen."""
-        await self._hub.news(max(0.0, self._next_beat_s - time.monotonic()))
+        await self._hub.news()
         beat = time.monotonic() >= self._next_beat_s
         if beat:
             self._next_beat_s = time.monotonic() + self._settings.heartbeat_s
