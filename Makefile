@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
 
 # The browser tests use the system's Chromium. Debian's is installed when that can be done unasked.
-BROWSER := command -v chromium chromium-browser google-chrome >/dev/null \
-  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
+BROWSER := command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+  || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq \
   && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; }
 
 .PHONY: demo test check format bench docs clean
