@@ -241,7 +241,9 @@ def test_a_redis_url_with_an_unknown_option_is_named(tmp_path: Path) -> None:
 
 
 def test_a_contact_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
-    refuses(tmp_path, "check", "http://127.0.0.1:1/", "--contact", "a\nb: c", says="--contact: expected")
+    refuses(
+        tmp_path, "check", "http://127.0.0.1:1/", "--contact", "a\nb: c", says="--contact: expected"
+    )
 
 
 def test_pages_whose_names_clash_are_refused_before_any_is_followed(tmp_path: Path) -> None:
