@@ -369,9 +369,10 @@ class _Differ:
         return entry.published < self.meta.horizon
 
     def _follow_known(self, state: EntryState, entry: Entry) -> None:
+        now = self.matched.digests[entry.id]
         if entry.published is None and state.entry.published is not None:
             entry = msgspec.structs.replace(entry, published=state.entry.published)
-        now = content_digest(entry)
+            now = content_digest(entry)
         if state.removed:
             self._follow_back("restored", state, entry, now)
         elif now in state.earlier and now != state.digest:

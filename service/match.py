@@ -7,7 +7,7 @@ that entry under a re-issued id; anything less certain is a new entry.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 
 import msgspec
@@ -21,9 +21,11 @@ class Matched(Struct, frozen=True):
 
     seen: its entries, oldest first. missing: known entries of the last window that this one should
     show and doesn't, oldest first. window: the new window with the missing ones kept in place.
+    digests: content digest of each seen entry.
     """
 
     seen: tuple[Entry, ...]
+    digests: dict[str, str]
     missing: tuple[str, ...]
     window: tuple[str, ...]
     aliases: dict[str, str]
@@ -32,7 +34,8 @@ class Matched(Struct, frozen=True):
 def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -> Matched:
     """Bring a snapshot and what is known of its page together."""
     entries = oldest_first(snapshot.entries)
-    ids = _identify(meta, known, entries)
+    now = {entry.id: content_digest(entry) for entry in entries}
+    ids = _identify(meta, known, now)
     seen = tuple(_under(entry, ids[entry.id]) for entry in entries)
     present = {entry.id for entry in seen}
     lost = [key for key in meta.window if key not in present and not known[key].removed]
@@ -40,6 +43,7 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
         lost = _inside(lost, meta.window, known, seen)
     return Matched(
         seen=seen,
+        digests={ids[native]: content for native, content in now.items()},
         missing=tuple(lost),
         window=_merge([entry.id for entry in seen], meta.window, lost),
         aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
@@ -64,15 +68,14 @@ def _under(entry: Entry, own: str) -> Entry:
 
 
 def _identify(
-    meta: PageMeta, known: Mapping[str, EntryState], entries: Iterable[Entry]
+    meta: PageMeta, known: Mapping[str, EntryState], now: Mapping[str, str]
 ) -> dict[str, str]:
-    """Native id to our id, for every entry.
+    """Native id to our id, for every entry. now: content digests by native id.
 
     A known id whose words are now exactly those of another entry that nobody else shows has been
     handed on (ids made from time and place are): the words decide.
     """
-    ids = {entry.id: meta.aliases.get(entry.id, entry.id) for entry in entries}
-    now = {entry.id: content_digest(entry) for entry in entries}
+    ids = {native: meta.aliases.get(native, native) for native in now}
     same = {own for n, own in ids.items() if own in known and known[own].digest == now[n]}
     strangers = {native: now[native] for native, own in ids.items() if own not in same}
     gone = [key for key in meta.window if key not in same and not known[key].removed]
@@ -100,12 +103,13 @@ def _inside(
     anchors = {entry.id for entry in seen if not is_pinned(entry)}
     times = [entry.published for entry in seen if entry.published and not is_pinned(entry)]
     oldest = min(times, default=None)
-    first = next((place for place, key in enumerate(window) if key in anchors), len(window))
+    places = {key: place for place, key in enumerate(window)}
+    first = min((places[key] for key in anchors & places.keys()), default=len(window))
     inside = []
     for key in lost:
         entry = known[key].entry
         older = oldest is not None and entry.published is not None and entry.published <= oldest
-        if window.index(key) > first and not older and not is_pinned(entry):
+        if places[key] > first and not older and not is_pinned(entry):
             inside.append(key)
     return inside
 
