@@ -212,18 +212,7 @@ async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Pa
     wanted += [page_of(each, None, None, settings) for each in urls]
     async with connect(url) as redis:
         store = store_of(redis, settings, url)
-        known = await store.pages()
-        for page in wanted:
-            taken = known.setdefault(page.id, page)
-            if taken.url != page.url:
-                raise ConfigError(
-                    "page.id_taken",
-                    f"page {page.id} is {taken.url}",
-                    where=page.url,
-                    fix="give it another name: stoppress pages add URL --id NAME",
-                )
-        for page in wanted:
-            await store.add_page(page)
+        await store.add_pages(wanted)
         return list((await store.pages()).values())
 
 

@@ -64,29 +64,25 @@ class Store:
         return {key.decode(): _decoded(value, Page, "page") for key, value in stored.items()}
 
     async def add_page(self, page: Page) -> bool:
-        """Follow a page; False, and no change, when it is followed already.
+        """Follow a page; False, and no change, when it is followed already. See add_pages."""
+        return bool(await self.add_pages([page]))
 
-        Raises ConfigError when its id is another page's, or when it is read by another source.
+    async def add_pages(self, pages: Sequence[Page]) -> list[Page]:
+        """Follow pages; those of them that were not followed before.
+
+        Raises ConfigError when an id is another page's, or the page is read by another source;
+        then none is added.
         """
-        before = (await self.pages()).get(page.id)
-        if before is None:
+        known = await self.pages()
+        new = []
+        for page in pages:
+            if page.id not in known:
+                known[page.id] = page
+                new.append(page)
+            _check_same(known[page.id], page)
+        for page in new:
             await self.put_page(page)
-            return True
-        if before.url != page.url:
-            raise ConfigError(
-                "page.id_taken",
-                f"page {page.id} is {before.url}",
-                where=page.url,
-                fix="choose another --id",
-            )
-        if page.source not in (None, before.source):
-            raise ConfigError(
-                "page.source_taken",
-                f"page {page.id} is followed with another source",
-                where=page.url,
-                fix="remove the page and add it again: a new baseline begins",
-            )
-        return False
+        return new
 
     async def put_page(self, page: Page) -> None:
         """Write a page as it is."""
@@ -194,6 +190,24 @@ class Store:
     async def release(self, page: str, token: int) -> None:
         """Give a lease back, if it is still ours."""
         await self.renew(page, token, 0)
+
+
+def _check_same(before: Page, page: Page) -> None:
+    """Is this the page that is followed under its id?"""
+    if before.url != page.url:
+        raise ConfigError(
+            "page.id_taken",
+            f"page {page.id} is {before.url}",
+            where=page.url,
+            fix="choose another --id: stoppress pages add URL --id NAME",
+        )
+    if page.source not in (None, before.source):
+        raise ConfigError(
+            "page.source_taken",
+            f"page {page.id} is followed with another source",
+            where=page.url,
+            fix="remove the page and add it again: a new baseline begins",
+        )
 
 
 def _check(answer: bytes, page: str) -> None:
