@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 from yarl import URL
 
+from service import toml
 from service.errors import ConfigError
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
@@ -182,18 +182,9 @@ def load(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return toml.read(path, "config")
     except FileNotFoundError:
         raise ConfigError("config.missing", "no such file", where=str(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("config.unreadable", str(error), where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            "config.malformed",
-            f"not valid TOML: {error}",
-            where=str(path),
-            fix="see https://toml.io",
-        ) from None
 
 
 def _expand(value: Any, environ: Mapping[str, str], where: str) -> Any:

@@ -7,7 +7,6 @@ is decided where the timeline is built.
 from __future__ import annotations
 
 import re
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from service import toml
 from service.errors import ConfigError
 from service.events import Kind
 
@@ -126,18 +126,9 @@ def read_script(path: Path) -> Script:
     Raises ConfigError that names the file, the place and what is allowed.
     """
     try:
-        tree = tomllib.loads(path.read_text("utf-8"))
+        tree = toml.read(path, "script")
     except FileNotFoundError:
         return Script()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("script.unreadable", str(error), where=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            "script.malformed",
-            f"not valid TOML: {error}",
-            where=str(path),
-            fix="see https://toml.io",
-        ) from None
     return _convert(tree, path)
 
 
