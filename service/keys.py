@@ -1,12 +1,9 @@
 """Every Redis key that Stoppress uses, spelt once. Keys of one partition share its hash tag.
 
-With P partitions a page lives on partition crc32(page id) mod P. Everything that one script
-touches carries the same tag, so it touches one slot of a Redis Cluster.
+Everything that one script touches carries the same tag, so it touches one slot of a Redis Cluster.
 """
 
 from __future__ import annotations
-
-from zlib import crc32
 
 from msgspec import Struct
 
@@ -63,8 +60,3 @@ class Keys(Struct, frozen=True):
     def ledger(self, alert: str) -> str:
         """Hash: the state of an alert and of its delivery on every channel."""
         return self._key("alert", alert)
-
-
-def partition_of(page: str, partitions: int) -> int:
-    """The partition that a page lives on."""
-    return crc32(page.encode()) % partitions
