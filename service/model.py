@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
+import xxhash
 from msgspec import Struct
 
 
@@ -174,8 +175,8 @@ def digest(*parts: object) -> str:
 
 
 def body_digest(body: bytes) -> str:
-    """Two bodies with the same digest are the same bytes."""
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
+    """Two bodies with the same digest are the same bytes. Quick, and no proof against forgery."""
+    return xxhash.xxh3_128_hexdigest(body)
 
 
 def content_digest(entry: Entry) -> str:
@@ -198,7 +199,11 @@ class Head(Struct, frozen=True, kw_only=True):
 class Snapshot(Struct, frozen=True, kw_only=True):
     """What one poll saw: entries in page order (top first).
 
+    variant: which of the forms that the source reads this was, if it has several; never flips.
     complete: the source knows that no entry lies below the last one; otherwise this is a window.
+    withdrawn: ids that the page itself says are gone (tombstones).
+    undated: ids of entries whose time came without a date, so that their day was filled in.
+    modified: when the page says that it last changed. successor: where it says that it goes on.
     warnings: what `stoppress check` should tell a person; never an event.
     """
 
@@ -206,7 +211,12 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     head: Head
     entries: tuple[Entry, ...]
     seen_at: datetime
+    variant: str = ""
     complete: bool = False
+    withdrawn: tuple[str, ...] = ()
+    undated: tuple[str, ...] = ()
+    modified: datetime | None = None
+    successor: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -227,13 +237,56 @@ PageStatus = Literal["live", "paused", "ended"]
 HealthStatus = Literal["healthy", "stale", "blocked", "degraded", "ended"]
 
 
+class Selectors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the `css` source finds things. Each is a CSS selector, inside of an entry's element but
+    for `entry` itself, `head_title`, `head_summary` and `ended`.
+
+    `selector@attribute` takes an attribute instead of the words, `@attribute` one of the entry's
+    own element. labels: by label, what an entry with it matches or holds. ended: what the page
+    shows once coverage is over.
+    """
+
+    entry: str
+    id: str | None = None
+    title: str | None = None
+    time: str | None = None
+    updated: str | None = None
+    body: str | None = None
+    author: str | None = None
+    url: str | None = None
+    labels: dict[str, str] = {}
+    skip: str | None = None
+    head_title: str | None = None
+    head_summary: str | None = None
+    ended: str | None = None
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """How a page is to be read, where its source leaves a choice.
+
+    selectors: for `css`. zone: IANA name, for times in words without a zone. older_pages: how many
+    of its older pages are read, once, for the baseline.
+    """
+
+    selectors: Selectors | None = None
+    zone: str | None = None
+    older_pages: int = 0
+
+
 class Page(Struct, frozen=True, kw_only=True):
-    """A page that is followed. source: forced source, or None to detect it from the page."""
+    """A page that is followed. source: forced source, or None to detect it from the page.
+
+    follow_next: follow the page that it names as its successor too. since: it goes on from a page
+    that was followed until then, so that what is newer is news.
+    """
 
     id: str
     url: str
     source: str | None = None
     paused: bool = False
+    reading: Reading = Reading()
+    follow_next: bool = False
+    since: datetime | None = None
 
 
 class PageRef(Struct, frozen=True, kw_only=True):

@@ -8,14 +8,14 @@ from __future__ import annotations
 from service.errors import ConfigError, PageError
 from service.model import Snapshot
 from service.sources import bbc, html, jsonld, text
-from service.sources.base import Document, Source, body_text, form
+from service.sources.base import Document, Memo, Source, body_text, form
 from service.sources.times import recorded_at
 
-__all__ = ["SOURCES", "Document", "Source", "by_name", "detect", "read", "recorded_at"]
+__all__ = ["SOURCES", "Document", "Memo", "Source", "by_name", "detect", "read", "recorded_at"]
 
 # In the order in which they are asked: a page's own markup says more than its JSON-LD.
 SOURCES: dict[str, Source] = {
-    module.NAME: Source(module.NAME, module.detects, module.parse) for module in (bbc, jsonld, text)
+    source.name: source for source in (bbc.SOURCE, jsonld.SOURCE, text.SOURCE)
 }
 
 
@@ -51,10 +51,14 @@ def by_name(name: str) -> Source:
     return SOURCES[name]
 
 
-def read(document: Document, source: str | None = None) -> Snapshot:
+def read(document: Document, source: str | None = None, memo: Memo | None = None) -> Snapshot:
     """What the document says, by the named source or else by the one that detects it.
 
+    memo: of this page's last body; it makes reading faster and changes nothing else.
     Raises PageError when it cannot be read as a live page, ConfigError for an unknown name.
     """
     chosen = detect(document) if source is None else by_name(source)
-    return chosen.parse(document)
+    memo = memo or Memo()
+    snapshot = chosen.parse(document, memo)
+    memo.turn()
+    return snapshot

@@ -7,36 +7,82 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
+import xxhash
 from msgspec import Struct
 
 from service.errors import PageError
-from service.model import Snapshot
+from service.model import Reading, Snapshot
+
+T = TypeVar("T")
 
 
 class Document(Struct, frozen=True):
-    """One response body as it came. url: after redirects. seen_at: when it was fetched (UTC)."""
+    """One response body as it came. url: after redirects. seen_at: when it was fetched (UTC).
+
+    reading: the choices that a person made for this page. status: 200, or what a part was refused
+    with (its body is empty then). parts: answers from the further addresses that the source wants,
+    by address, of this poll (their seen_at is not before this one's) or of an earlier one.
+    """
 
     url: str
     body: bytes
     content_type: str
     seen_at: datetime
+    reading: Reading = Reading()
+    status: int = 200
+    parts: Mapping[str, Document] = {}
+
+
+class Memo:
+    """What was made of the pieces of a page's last body, so that an unchanged piece is read once.
+
+    It never changes what comes out, only when it is computed: what is made of a piece must depend
+    on nothing but the piece.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, Any] = {}
+        self._now: dict[bytes, Any] = {}
+
+    def read(self, piece: str | bytes, make: Callable[[], T]) -> T:
+        """What `make` makes of this piece; made once, and kept while polls show the piece."""
+        piece = piece.encode() if isinstance(piece, str) else piece
+        key = xxhash.xxh3_128_digest(piece)
+        if key in self._now:
+            made: T = self._now[key]
+        elif key in self._last:
+            made = self._now[key] = self._last[key]
+        else:
+            made = self._now[key] = make()
+        return made
+
+    def turn(self) -> None:
+        """A body was read: forget the pieces that it does not hold."""
+        self._last, self._now = self._now, {}
+
+
+def _nothing(_document: Document) -> tuple[str, ...]:
+    return ()
 
 
 class Source(Struct, frozen=True):
-    """An adapter from one kind of page to a snapshot. Both functions are pure.
+    """An adapter from one kind of page to a snapshot. All its functions are pure.
 
     detects: is this document of my kind? Never raises.
     parse: reads it. Raises PageError when it is not of my kind, or broken.
+    wants: further addresses to fetch before it can be read, in view of the parts that are there
+    (absolute; asked again after they came, until it wants nothing). Never raises.
     """
 
     name: str
     detects: Callable[[Document], bool]
-    parse: Callable[[Document], Snapshot]
+    parse: Callable[[Document, Memo], Snapshot]
+    wants: Callable[[Document], tuple[str, ...]] = _nothing
 
 
 Form = Literal["html", "json", "text"]

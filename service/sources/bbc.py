@@ -20,7 +20,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from service.errors import PageError
 from service.model import Author, Entry, Head, Snapshot, block_lines, digest
 from service.sources import html, times
-from service.sources.base import Document, body_text, decode, distinct, form
+from service.sources.base import Document, Memo, Source, body_text, decode, distinct, form
 
 NAME = "bbc"
 DEFAULT_ZONE = "Europe/London"
@@ -74,7 +74,7 @@ def detects(document: Document) -> bool:
     return tree.css_first(_POST) is not None or _is_live_page(tree, text)
 
 
-def parse(document: Document) -> Snapshot:
+def parse(document: Document, _memo: Memo | None = None) -> Snapshot:
     """Read the page. Raises PageError when it is empty, cut off, a consent page, or has no post."""
     text = body_text(document)
     tree = html.parsed(text, where=document.url)
@@ -288,3 +288,6 @@ def _author(node: LexborNode) -> Author | None:
         return Author(name, html.text(node, skip=[strong]) or None)
     lines = [line for block in html.content(node).body for line in block_lines(block)]
     return Author(lines[0], " ".join(lines[1:]) or None) if lines else None
+
+
+SOURCE = Source(NAME, detects, parse)

@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from service.errors import PageError
 from service.model import Author, Entry, Head, Image, Media, Paragraph, Snapshot, Video, digest
 from service.sources import html, times
-from service.sources.base import Document, body_text, decode, distinct, form
+from service.sources.base import Document, Memo, Source, body_text, decode, distinct, form
 
 NAME = "jsonld"
 
@@ -66,7 +66,7 @@ def detects(document: Document) -> bool:
         return False
 
 
-def parse(document: Document) -> Snapshot:
+def parse(document: Document, _memo: Memo | None = None) -> Snapshot:
     """Read the page. Raises PageError when it is empty, cut off, broken, or has no update."""
     text = body_text(document)
     blogs, broken = _blogs(_scripts(document, text))
@@ -361,3 +361,6 @@ def _video(value: object, base_url: str) -> Video | None:
     return Video(
         url=html.web_url(place, base_url) if place else None, caption=_plain(value.get("name"))
     )
+
+
+SOURCE = Source(NAME, detects, parse)

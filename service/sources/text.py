@@ -30,7 +30,7 @@ from service.model import (
     digest,
 )
 from service.sources import times
-from service.sources.base import Document, body_text, decode, distinct, form
+from service.sources.base import Document, Memo, Source, body_text, decode, distinct, form
 from service.sources.html import collapse
 
 NAME = "text"
@@ -66,7 +66,7 @@ def detects(document: Document) -> bool:
     return form(document, text) == "text" and any(map(_HEADING.match, _LINE_END.split(text)))
 
 
-def parse(document: Document) -> Snapshot:
+def parse(document: Document, _memo: Memo | None = None) -> Snapshot:
     """Read the page. Raises PageError for an empty body, another form, and text without entries."""
     text = body_text(document)
     if (seen := form(document, text)) != "text":
@@ -239,3 +239,6 @@ class _Reader:
             self.body[-1] = ListBlock((*last.items, item))
         else:
             self.body.append(ListBlock((item,)))
+
+
+SOURCE = Source(NAME, detects, parse)
