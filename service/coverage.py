@@ -1,10 +1,15 @@
-"""What an entry's words say about the coverage itself: that it pauses. Pure."""
+"""What an entry's words say about the coverage itself: that it pauses, or goes on elsewhere. Pure.
+
+English only, but for what a source knows by itself.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from urllib.parse import urldefrag, urlsplit
 
-from service.model import Entry
+from service.model import Block, Entry, Heading, ListBlock, Mark, Paragraph, Quote
 
 _PAUSE = re.compile(
     r"\bpaus(?:e|es|ing) (?:our|this|the) (?:rolling |live )*(?:coverage|page|blog|updates)\b",
@@ -15,3 +20,55 @@ _PAUSE = re.compile(
 def announces_pause(entry: Entry) -> bool:
     """Does this entry say that coverage pauses with it ("We're now pausing our live coverage")?"""
     return _PAUSE.search(entry.text) is not None
+
+
+_CLOSES = re.compile(
+    r"\b(?:this|our|the|today'?s) (?:rolling |live )*(?:page|blog|coverage|feed|story)\b"
+    r"[^.!?]{0,40}\b(?:clos(?:ed|es|ing)|end(?:ed|s|ing)|mov(?:ed|es|ing)|wrapp(?:ed|ing))\b"
+    r"|\b(?:clos(?:ed|ing)|end(?:ed|ing)|mov(?:ed|ing)|wrapp(?:ed|ing)) (?:up )?(?:this|our|the) "
+    r"(?:rolling |live )*(?:page|blog|coverage|feed)\b",
+    re.IGNORECASE,
+)
+_GOES_ON = re.compile(
+    r"\b(?:join us|follow|continue|continues|read|find|new (?:live )*(?:page|blog)|here|over to)\b",
+    re.IGNORECASE,
+)
+
+
+def successor(entry: Entry, page_url: str) -> str | None:
+    """Where this entry says that the coverage goes on, now that its page closes.
+
+    "This live page is closing. Join us here", with a link to another page of the same site.
+    """
+    if not _CLOSES.search(entry.text):
+        return None
+    links = (
+        mark.url
+        for text, marks in _runs(entry)
+        for mark in marks
+        if mark.url and _GOES_ON.search(text) and _is_other_page(mark.url, page_url)
+    )
+    return next((urldefrag(url).url for url in links), None)
+
+
+def _runs(entry: Entry) -> Iterator[tuple[str, tuple[Mark, ...]]]:
+    for block in entry.body:
+        yield from _lines(block)
+
+
+def _lines(block: Block) -> Iterator[tuple[str, tuple[Mark, ...]]]:
+    match block:
+        case Paragraph(text=text, marks=marks) | Quote(text=text, marks=marks):
+            yield text, marks
+        case ListBlock(items=items):
+            for item in items:
+                yield item.text, item.marks
+        case Heading(text=text):
+            yield text, ()
+        case _:
+            return
+
+
+def _is_other_page(url: str, page_url: str) -> bool:
+    one, other = urlsplit(url), urlsplit(page_url)
+    return one.netloc == other.netloc and one.path.rstrip("/") != other.path.rstrip("/")

@@ -6,6 +6,8 @@ The rules of guarantee G2:
 - what goes forward (a new entry, new words) counts at once;
 - what goes back (an entry withdrawn, restored, or returned to an earlier wording) counts when
   `confirm_polls` good polls in a row agree on it: a stale copy can produce nothing else;
+- a page whose own clock goes back is held: it changes nothing until as many polls agree on it;
+- what the page itself says is gone (a tombstone) is gone at once;
 - an entry below the window, and one that slides back into it from below, is no news.
 """
 
@@ -13,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from service.coverage import announces_pause
+from service.coverage import announces_pause, successor
 from service.events import (
     Change,
     EntryChange,
@@ -46,6 +49,7 @@ from service.model import (
     PageState,
     PageStatus,
     Pending,
+    PendingKind,
     Snapshot,
     content,
     content_digest,
@@ -60,8 +64,10 @@ FEWEST_FOR_DOUBT = 3
 CLOCK_SKEW = timedelta(seconds=2)
 # How many earlier wordings are remembered, to tell a return from a new edit.
 EARLIER_KEPT = 32
+SWITCH = "if that is right: stoppress pages source ID NAME; the entries are taken as they then are"
 BEGIN_AGAIN = "if that is right, remove the page and add it again: a new baseline begins"
-HEAD = ""  # the head's key among the pending
+# Keys among the pending that are no entry's.
+HEAD, CLOCK = "", "clock"
 
 
 class Policy(Struct, frozen=True):
@@ -82,26 +88,37 @@ class Doubt(Struct, frozen=True):
 
 
 class Step(Struct, frozen=True):
-    """What a snapshot changes: events to be, and the meta but for their place in the chain."""
+    """What a snapshot changes: events to be, and the meta but for their place in the chain.
+
+    rebased: entries as another source reads them, which is no event.
+    """
 
     changes: tuple[Change, ...]
     meta: PageMeta
+    rebased: dict[str, EntryState] = {}
 
 
 def diff(
     state: PageState, snapshot: Snapshot, policy: Policy, clocks: Clocks | None = None
 ) -> Step | Doubt:
     """The step from `state` to `snapshot`, or the reason to stay. clocks: of the response."""
-    clocks = clocks or Clocks()
+    clocks = msgspec.structs.replace(clocks or Clocks(), said=snapshot.modified)
+    accepted = state.meta.clocks
     matched = match(state.meta, state.entries, snapshot)
+    if _is_switched(state, snapshot):
+        return _rebased(state, snapshot, matched, _newest(accepted, clocks))
     doubt = (
         _other_source(state, snapshot)
-        or _older(state.meta.clocks, clocks)
+        or _older(accepted, clocks)
         or _implausible(state, snapshot, matched, policy)
     )
-    return doubt or _Differ(state, snapshot, matched, policy).step(
-        _newest(state.meta.clocks, clocks)
-    )
+    if doubt is not None:
+        return doubt
+    differ = _Differ(state, snapshot, matched, policy)
+    if _said_earlier(accepted, clocks):
+        held = differ.held()
+        return held or differ.step(_newest(accepted, clocks, said=snapshot.modified))
+    return differ.step(_newest(accepted, clocks))
 
 
 def advance(
@@ -120,7 +137,8 @@ def advance(
         sequence=state.meta.sequence + len(events),
         last_event_id=events[-1].id if events else state.meta.last_event_id,
     )
-    return events, PageState(page=state.page, meta=meta, entries=fold(state.entries, events))
+    entries = fold(state.entries, events) | step.rebased
+    return events, PageState(page=state.page, meta=meta, entries=entries)
 
 
 def fold(entries: Mapping[str, EntryState], events: Sequence[Event]) -> dict[str, EntryState]:
@@ -164,11 +182,17 @@ def degraded(state: PageState, health: Health, at: datetime) -> Step:
 
 
 def _other_source(state: PageState, snapshot: Snapshot) -> Doubt | None:
-    """Two sources read the same words differently: no edit follows from that."""
-    if state.meta.source in (None, snapshot.source):
+    """Two readings of one page differ in their words: no edit follows from that."""
+    before = (state.meta.source, state.meta.variant)
+    now = (snapshot.source, snapshot.variant)
+    if not state.meta.opened or before == now:
         return None
-    detail = f"read by {snapshot.source}, but followed by {state.meta.source} so far"
-    return Doubt("page.source_changed", detail, fix=BEGIN_AGAIN)
+    detail = f"read as {_named(*now)}, but followed as {_named(*before)} so far"
+    return Doubt("page.source_changed", detail, fix=SWITCH)
+
+
+def _named(source: str | None, variant: str) -> str:
+    return f"{source} ({variant})" if variant else str(source)
 
 
 def _older(accepted: Clocks, now: Clocks) -> Doubt | None:
@@ -181,13 +205,21 @@ def _older(accepted: Clocks, now: Clocks) -> Doubt | None:
     return None
 
 
-def _newest(accepted: Clocks, now: Clocks) -> Clocks:
+def _said_earlier(accepted: Clocks, now: Clocks) -> bool:
+    """Does the page itself say that it is older than what was accepted?"""
+    return accepted.said is not None and now.said is not None and now.said < accepted.said
+
+
+def _newest(accepted: Clocks, now: Clocks, *, said: datetime | None = None) -> Clocks:
+    """The later of each clock. said: the page's own clock, where a return of it was confirmed."""
+
     def later(before: datetime | None, after: datetime | None) -> datetime | None:
         return max(before, after) if before and after else after or before
 
     return Clocks(
         modified=later(accepted.modified, now.modified),
         generated=later(accepted.generated, now.generated),
+        said=said or later(accepted.said, now.said),
     )
 
 
@@ -196,9 +228,16 @@ def _implausible(
 ) -> Doubt | None:
     """Does this look like another page, or like part of one?"""
     window = [key for key in state.meta.window if not state.entries[key].removed]
+    if snapshot.partial or not window:
+        return None
+    if not matched.seen:
+        return Doubt("page.emptied", f"all of its {len(window)} entries vanished", fix=BEGIN_AGAIN)
+    strange = not any(entry.id in state.entries for entry in matched.seen)
+    if strange and _is_renamed(state.meta.head, snapshot.head):
+        detail = f"it calls itself {snapshot.head.url}, and none of its entries was there before"
+        return Doubt("page.other_page", detail, fix=BEGIN_AGAIN)
     if len(window) < FEWEST_FOR_DOUBT:
         return None
-    strange = not any(entry.id in state.entries for entry in matched.seen)
     if strange and not _in_gap(state, snapshot, policy):
         detail = f"none of its {len(matched.seen)} entries was there before"
         return Doubt("page.no_overlap", detail, fix=BEGIN_AGAIN)
@@ -209,10 +248,56 @@ def _implausible(
     return None
 
 
+def _is_renamed(before: Head, now: Head) -> bool:
+    """Has the page's canonical address another path?"""
+    if before.url is None or now.url is None:
+        return False
+    return urlsplit(before.url).path.rstrip("/") != urlsplit(now.url).path.rstrip("/")
+
+
 def _in_gap(state: PageState, snapshot: Snapshot, policy: Policy) -> bool:
     """Was the page out of sight for so long that what is new there is no news?"""
     last = state.meta.last_good_poll
     return last is not None and (snapshot.seen_at - last).total_seconds() > policy.gap_s
+
+
+# --- another source ------------------------------------------------------------------------------
+
+
+def _is_switched(state: PageState, snapshot: Snapshot) -> bool:
+    """Has a person chosen another source than the one that the page was followed with?"""
+    chosen = state.page.source
+    return (
+        state.meta.opened
+        and chosen not in (None, state.meta.source)
+        and (snapshot.source == chosen)
+    )
+
+
+def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clocks) -> Step:
+    """What the new source reads is taken as it is: no event says that its words differ."""
+    rebased = {}
+    for entry in matched.seen:
+        before = state.entries.get(entry.id)
+        rebased[entry.id] = EntryState(
+            entry=entry,
+            revision=before.revision if before else 1,
+            baseline=before.baseline if before else True,
+            digest=matched.digests[entry.id],
+        )
+    meta = msgspec.structs.replace(
+        state.meta,
+        source=snapshot.source,
+        variant=snapshot.variant,
+        head=_merged(state.meta.head, snapshot.head),
+        heads=(),
+        clocks=clocks,
+        window=tuple(entry.id for entry in matched.seen),
+        pending={},
+        aliases=matched.aliases,
+        last_good_poll=snapshot.seen_at,
+    )
+    return Step((), meta, rebased)
 
 
 # --- change --------------------------------------------------------------------------------------
@@ -226,16 +311,24 @@ class _Differ:
     ) -> None:
         self.known, self.meta = state.entries, state.meta
         self.snapshot, self.matched, self.policy = snapshot, matched, policy
-        self.gap = _in_gap(state, snapshot, policy)
+        self.gap, self.since = _in_gap(state, snapshot, policy), state.page.since
         self.head = _merged(state.meta.head, snapshot.head)
         self.heads = state.meta.heads
         self.status: PageStatus = state.meta.status
+        self.successor = state.meta.successor
         self.pending: dict[str, Pending] = {}
         self.changes: list[Change] = []
         self.current: dict[str, Entry] = {}  # entries as they are after this snapshot
         self.ref = PageRef(
             id=state.page.id, url=state.page.url, title=self.head.title, source=snapshot.source
         )
+
+    def held(self) -> Step | None:
+        """Nothing but a count of the polls that agree; None once there are enough of them."""
+        if self._confirmed(CLOCK, "updated", "") is not None:
+            return None
+        pending = self.meta.pending | self.pending
+        return Step((), msgspec.structs.replace(self.meta, pending=pending))
 
     def step(self, clocks: Clocks) -> Step:
         if self.meta.degraded:
@@ -248,6 +341,8 @@ class _Differ:
             self.meta,
             opened=True,
             source=self.snapshot.source,
+            variant=self.snapshot.variant,
+            successor=self.successor,
             head=self.head,
             heads=self.heads[-EARLIER_KEPT:],
             status=self.status,
@@ -267,10 +362,15 @@ class _Differ:
         self.status = self._page_says()
         self._page("stoppress.page.opened", summary=self.head.summary)
         for entry in self.matched.seen:
-            self._entry("stoppress.entry.published", entry, revision=1, baseline=True)
+            self._entry(
+                "stoppress.entry.published", entry, revision=1, baseline=self._is_old(entry)
+            )
+        self.successor = self._says_successor()
 
     def _follow(self) -> None:
         self._follow_head()
+        for key in self.matched.withdrawn:
+            self._entry("stoppress.entry.removed", self.known[key].entry, self.known[key].revision)
         for key in self.matched.missing:
             self._follow_missing(key)
         places = [n for n, e in enumerate(self.matched.seen) if e.id in self.known]
@@ -280,9 +380,21 @@ class _Differ:
                 self._follow_known(self.known[entry.id], entry)
             else:
                 self._follow_new(entry, below=place < lowest, on_top=place > highest)
+        self.successor = self._says_successor() or self.successor
         self._turn(self._page_says(), self._moment())
 
     # the page
+
+    def _is_old(self, entry: Entry) -> bool:
+        """Is an entry of the first snapshot no news? One that came after we left the page before
+        is."""
+        return self.since is None or entry.published is None or entry.published <= self.since
+
+    def _says_successor(self) -> str | None:
+        """Where the page says that it goes on, by itself or in its newest entry."""
+        newest = self._newest()
+        told = successor(newest, self.ref.url) if newest is not None else None
+        return self.snapshot.successor or told
 
     def _follow_head(self) -> None:
         """A head that was never seen counts at once; a return to an earlier one is confirmed."""
@@ -301,7 +413,7 @@ class _Differ:
 
     def _page_says(self) -> PageStatus:
         """Live, paused or ended, from the head and the newest entry."""
-        if self.head.live is False:
+        if self.head.live is False or self._says_successor():
             return "ended"
         newest = self._newest()
         return "paused" if newest is not None and announces_pause(newest) else "live"
@@ -322,11 +434,12 @@ class _Differ:
         if key in self.current:
             return self.current[key]
         state = self.known.get(key)
-        gone = state is None or state.removed or self._removed(key)
+        gone = state is None or state.removed or self._is_gone(key)
         return None if state is None or gone else state.entry
 
-    def _removed(self, key: str) -> bool:
-        return key in self.matched.missing and key not in self.pending
+    def _is_gone(self, key: str) -> bool:
+        missing = key in self.matched.missing and key not in self.pending
+        return missing or key in self.matched.withdrawn
 
     def _turn(self, status: PageStatus, at: datetime | None) -> None:
         """Say that the page is now live, paused or ended, unless that is known."""
@@ -347,7 +460,13 @@ class _Differ:
         pending = self._confirmed(key, "removed", state.digest)
         if pending is not None:
             observed = Observed(after=pending.after, at=pending.at)
-            self._entry("stoppress.entry.removed", state.entry, state.revision, observed=observed)
+            self._entry(
+                "stoppress.entry.removed",
+                state.entry,
+                state.revision,
+                observed=observed,
+                uncertain=pending.uncertain,
+            )
 
     def _follow_new(self, entry: Entry, *, below: bool, on_top: bool) -> None:
         pauses = announces_pause(entry)
@@ -355,7 +474,10 @@ class _Differ:
             self._turn("live", entry.published)
         self.current[entry.id] = entry
         baseline = below and self._was_there(entry)
-        self._entry("stoppress.entry.published", entry, revision=1, baseline=baseline)
+        uncertain = entry.id in self.matched.uncertain
+        self._entry(
+            "stoppress.entry.published", entry, revision=1, baseline=baseline, uncertain=uncertain
+        )
         if on_top and self.status == "live" and pauses:
             self._turn("paused", entry.published)
 
@@ -375,13 +497,15 @@ class _Differ:
             now = content_digest(entry)
         if state.removed:
             self._follow_back("restored", state, entry, now)
-        elif now in state.earlier and now != state.digest:
+        elif now == state.digest:
+            return
+        elif now in state.earlier or _is_older(entry, state.entry):
             self._follow_back("edited", state, entry, now)
-        elif now != state.digest:
+        else:
             self._edit(state, entry, self._observed())
 
-    def _follow_back(self, kind: str, state: EntryState, entry: Entry, now: str) -> None:
-        pending = self._confirmed(entry.id, "restored" if kind == "restored" else "edited", now)
+    def _follow_back(self, kind: PendingKind, state: EntryState, entry: Entry, now: str) -> None:
+        pending = self._confirmed(entry.id, kind, now)
         if pending is None:
             return
         observed = Observed(after=pending.after, at=pending.at)
@@ -414,15 +538,21 @@ class _Differ:
     def _observed(self) -> Observed:
         return Observed(after=self.meta.last_good_poll, at=self.snapshot.seen_at)
 
-    def _confirmed(self, key: str, kind: str, now: str) -> Pending | None:
+    def _confirmed(self, key: str, kind: PendingKind, now: str) -> Pending | None:
         """Count this poll's agreement on a change that goes back; the change once it is enough."""
         before = self.meta.pending.get(key)
         if before is not None and (before.kind, before.digest) == (kind, now):
             pending = msgspec.structs.replace(before, polls=before.polls + 1)
         else:
             observed = self._observed()
-            fields = {"kind": kind, "digest": now, "polls": 1}
-            pending = Pending(**fields, after=observed.after, at=observed.at)  # type: ignore[arg-type]
+            pending = Pending(
+                kind=kind,
+                digest=now,
+                polls=1,
+                after=observed.after,
+                at=observed.at,
+                uncertain=key in self.matched.uncertain,
+            )
         if pending.polls >= self.policy.confirm_polls:
             return pending
         self.pending[key] = pending
@@ -436,6 +566,7 @@ class _Differ:
         *,
         baseline: bool = False,
         observed: Observed | None = None,
+        uncertain: bool = False,
     ) -> None:
         data = EntryData(
             page=self.ref,
@@ -443,6 +574,7 @@ class _Differ:
             revision=revision,
             baseline=baseline or self.gap,
             observed=observed or self._observed(),
+            uncertain=uncertain,
         )
         self.changes.append(EntryChange(kind, data, digest(revision, content_digest(entry))))
 
@@ -461,6 +593,7 @@ class _Differ:
             observed=self._observed(),
             summary=summary,
             at=moment,
+            next=self.successor if self.status == "ended" else None,
             changed=changed,
             edits=edits or {},
         )
@@ -481,6 +614,11 @@ def _merged(before: Head, now: Head) -> Head:
         url=now.url or before.url,
         live=before.live if now.live is None else now.live,
     )
+
+
+def _is_older(now: Entry, before: Entry) -> bool:
+    """Does the publisher date this wording before the one that we know?"""
+    return now.updated is not None and before.updated is not None and now.updated < before.updated
 
 
 def _head_digest(head: Head) -> str:

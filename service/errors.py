@@ -35,7 +35,8 @@ class ConfigError(StoppressError):
 class PageError(StoppressError):
     """The page could not be read as a live page. `health` is the page health that follows from it.
 
-    retry_after_s: how long the server asked us to wait, if it did.
+    retry_after_s: how long the server asked us to wait, if it did. status: its answer, if it was
+    refused by one (RFC 9110 section 15).
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class PageError(StoppressError):
         fix: str = "",
         health: str = "degraded",
         retry_after_s: float | None = None,
+        status: int | None = None,
     ) -> None:
         self.health = health
         self.retry_after_s = retry_after_s
+        self.status = status
         super().__init__(code, what, where=where, fix=fix)
 
 

@@ -59,6 +59,7 @@ class Observed(Struct, frozen=True):
 class EntryData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Data of an entry event. All from `changed` on belong to edits alone.
 
+    uncertain: it is published or removed, and may also be an entry whose id has changed.
     gained: labels that the entry did not have before.
     """
 
@@ -67,6 +68,7 @@ class EntryData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     revision: int
     baseline: bool
     observed: Observed
+    uncertain: bool = False
     changed: tuple[str, ...] = ()
     gained: tuple[str, ...] = ()
     edits: dict[str, tuple[Run, ...]] = {}
@@ -78,13 +80,17 @@ class EntryData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PageData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Data of a page event. at: the moment that the page gives for a pause or a resumption."""
+    """Data of a page event. at: the moment that the page gives for a pause or a resumption.
+
+    next: the address at which the page says that its coverage goes on, once it has ended here.
+    """
 
     page: PageRef
     status: PageStatus
     observed: Observed
     summary: str | None = None
     at: datetime | None = None
+    next: str | None = None
     health: Health | None = None
     changed: tuple[str, ...] = ()
     edits: dict[str, tuple[Run, ...]] = {}

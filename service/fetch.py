@@ -30,6 +30,7 @@ ROBOTS_MAX_AGE = timedelta(hours=24)
 ROBOTS_RETRY = timedelta(minutes=1)
 ROBOTS_MAX_BYTES = 512 * 1024  # RFC 9309 section 2.5 asks for at least 500 KiB
 BLOCKED = frozenset({401, 402, 403, 407, 429, 451})
+ABSENT = frozenset({400, 404, 405, 406, 410})
 
 
 class Request(Struct, frozen=True):
@@ -100,6 +101,20 @@ class Fetcher:
             _refuse(response, self._now())
             body = await _read(response, self._max_body_bytes)
             return self._fetched(response, body)
+
+    async def part(self, address: str) -> Document:
+        """A further answer that belongs to a page; one that is not there has that as its status.
+
+        Raises PageError when it cannot be had.
+        """
+        try:
+            fetched = await self.fetch(Request(address))
+        except PageError as error:
+            if error.status not in ABSENT:
+                raise
+            return Document(address, b"", "", self._now(), status=error.status)
+        assert isinstance(fetched, Fetched), "an unconditional request"
+        return fetched.document
 
     def crawl_delay_s(self, url: str) -> float:
         """What the site's robots.txt asks between two requests; 0 when it asks for nothing."""
@@ -227,6 +242,7 @@ def _refuse(response: aiohttp.ClientResponse, now: datetime) -> None:
         where=str(response.url),
         health=health,
         retry_after_s=wait_s,
+        status=status,
     )
 
 

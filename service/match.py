@@ -1,53 +1,161 @@
 """Which entry of a snapshot is which that we know, and which are missing from its middle. Pure.
 
 Native ids come first. An unknown id with exactly the content of one entry that has just gone is
-that entry under a re-issued id; anything less certain is a new entry.
+that entry under a re-issued id; so is one that is far more like it than like any other (see
+`service.likeness`). Anything less certain is a new entry.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
 
-from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest
+from service.likeness import Seen, likeness
+from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest, says_same
+
+# A clock time without a date was read for the wrong day, also over a change of clocks.
+_DAY = timedelta(days=1)
+_CLOCK_CHANGE = timedelta(hours=1)
 
 
 class Matched(Struct, frozen=True):
     """A snapshot under our ids.
 
     seen: its entries, oldest first. missing: known entries of the last window that this one should
-    show and doesn't, oldest first. window: the new window with the missing ones kept in place.
-    digests: content digest of each seen entry.
+    show and doesn't, oldest first. withdrawn: known entries that the page says are gone. window:
+    the new window with the missing ones kept in place. digests: content digest of each seen entry.
+    uncertain: ids of which it cannot be told whether they are one entry or two.
     """
 
     seen: tuple[Entry, ...]
     digests: dict[str, str]
     missing: tuple[str, ...]
+    withdrawn: tuple[str, ...]
     window: tuple[str, ...]
     aliases: dict[str, str]
+    uncertain: frozenset[str] = frozenset()
 
 
 def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -> Matched:
     """Bring a snapshot and what is known of its page together."""
     entries = oldest_first(snapshot.entries)
-    now = {entry.id: content_digest(entry) for entry in entries}
+    now = {entry.id: _digest(entry, _known_as(entry.id, meta, known)) for entry in entries}
     ids = _identify(meta, known, now)
-    seen = tuple(_under(entry, ids[entry.id]) for entry in entries)
-    present = {entry.id for entry in seen}
-    lost = [key for key in meta.window if key not in present and not known[key].removed]
-    if not snapshot.complete:
-        lost = _inside(lost, meta.window, known, seen)
+    told, uncertain = _alike(meta, known, snapshot, entries, ids)
+    ids |= told
+    undated = {ids[native] for native in snapshot.undated if native in ids}
+    seen = tuple(_settled(_under(one, ids[one.id]), known, undated) for one in entries)
+    withdrawn = _withdrawn(meta, known, snapshot, seen)
+    lost = _lost(meta, known, seen, withdrawn)
+    missing = _missing(meta, known, snapshot, seen, lost)
     return Matched(
         seen=seen,
-        digests={ids[native]: content for native, content in now.items()},
-        missing=tuple(lost),
-        window=_merge([entry.id for entry in seen], meta.window, lost),
+        digests={
+            one.id: now[native.id] if one.published == native.published else content_digest(one)
+            for one, native in zip(seen, entries, strict=True)
+        },
+        missing=tuple(missing),
+        withdrawn=withdrawn,
+        window=_merge(
+            [entry.id for entry in seen], meta.window, lost if snapshot.partial else missing
+        ),
         aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
+        uncertain=uncertain,
     )
+
+
+def _known_as(native: str, meta: PageMeta, known: Mapping[str, EntryState]) -> EntryState | None:
+    return known.get(meta.aliases.get(native, native))
+
+
+def _digest(entry: Entry, state: EntryState | None) -> str:
+    if state is not None and says_same(entry, state.entry):
+        return state.digest
+    return content_digest(entry)
+
+
+def _settled(entry: Entry, known: Mapping[str, EntryState], undated: set[str]) -> Entry:
+    """An entry whose day was filled in keeps the day on which it was first seen."""
+    state = known.get(entry.id)
+    if entry.id not in undated or state is None or not entry.published or not state.entry.published:
+        return entry
+    moved = abs(entry.published - state.entry.published)
+    days = round(moved / _DAY)
+    if days == 0 or abs(moved - days * _DAY) not in (timedelta(0), _CLOCK_CHANGE):
+        return entry
+    return msgspec.structs.replace(entry, published=state.entry.published)
+
+
+def _withdrawn(
+    meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot, seen: Sequence[Entry]
+) -> tuple[str, ...]:
+    shown = {entry.id for entry in seen}
+    named = (meta.aliases.get(native, native) for native in snapshot.withdrawn)
+    return tuple(
+        key for key in named if key in known and key not in shown and not known[key].removed
+    )
+
+
+def _lost(
+    meta: PageMeta,
+    known: Mapping[str, EntryState],
+    seen: Sequence[Entry],
+    withdrawn: tuple[str, ...],
+) -> list[str]:
+    """Entries of the last window that this snapshot does not show, in their order."""
+    elsewhere = {entry.id for entry in seen} | set(withdrawn)
+    return [key for key in meta.window if key not in elsewhere and not known[key].removed]
+
+
+def _missing(
+    meta: PageMeta,
+    known: Mapping[str, EntryState],
+    snapshot: Snapshot,
+    seen: Sequence[Entry],
+    lost: list[str],
+) -> list[str]:
+    if snapshot.partial:
+        return []
+    return lost if snapshot.complete else _inside(lost, meta.window, known, seen)
+
+
+def _alike(
+    meta: PageMeta,
+    known: Mapping[str, EntryState],
+    snapshot: Snapshot,
+    entries: Sequence[Entry],
+    ids: Mapping[str, str],
+) -> tuple[dict[str, str], frozenset[str]]:
+    """Unknown entries that are entries which have gone, and ids of which that can't be told."""
+    seen = [_under(entry, ids[entry.id]) for entry in entries]
+    if all(entry.id in known for entry in seen):
+        return {}, frozenset()
+    missing = set(_missing(meta, known, snapshot, seen, _lost(meta, known, seen, ())))
+    if not missing:
+        return {}, frozenset()
+    shown = {entry.id for entry in seen} & known.keys()
+    gone = _standing([(key, known[key].entry) for key in meta.window], missing, shown)
+    strangers = {entry.id for entry in seen if entry.id not in known}
+    new = _standing([(entry.id, entry) for entry in seen], strangers, shown)
+    found = likeness(new, gone)
+    return found.same, found.uncertain
+
+
+def _standing(order: Sequence[tuple[str, Entry]], wanted: set[str], shown: set[str]) -> list[Seen]:
+    """The wanted entries of an order (oldest first), each with what it stands on."""
+    under: str | None = None
+    standing = []
+    for key, entry in order:
+        if key in wanted:
+            standing.append(Seen(entry, under))
+        if key in shown:
+            under = key
+    return standing
 
 
 def oldest_first(entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
@@ -97,7 +205,7 @@ def _inside(
     lost: list[str],
     window: tuple[str, ...],
     known: Mapping[str, EntryState],
-    seen: tuple[Entry, ...],
+    seen: Sequence[Entry],
 ) -> list[str]:
     """Those of the lost that have a visible older neighbour: the window has not moved past them."""
     anchors = {entry.id for entry in seen if not is_pinned(entry)}

@@ -167,6 +167,21 @@ def _media_content(medium: Media) -> tuple[str | None, ...]:
     return (*words, urlsplit(medium.url).path.rsplit("/", 1)[-1])
 
 
+def says_same(one: Entry, other: Entry) -> bool:
+    """Whether two entries are sure to have the same content: quicker than two digests.
+
+    False means nothing: media addresses may differ in what does not count.
+    """
+    return (
+        one.title == other.title
+        and one.published == other.published
+        and one.labels == other.labels
+        and one.authors == other.authors
+        and one.body == other.body
+        and one.media == other.media
+    )
+
+
 def digest(*parts: object) -> str:
     """A stable 128-bit hex digest over JSON-encodable parts."""
     return hashlib.blake2b(
@@ -201,6 +216,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     variant: which of the forms that the source reads this was, if it has several; never flips.
     complete: the source knows that no entry lies below the last one; otherwise this is a window.
+    partial: what is absent says nothing, as in a log of changes: only `withdrawn` takes away.
     withdrawn: ids that the page itself says are gone (tombstones).
     undated: ids of entries whose time came without a date, so that their day was filled in.
     modified: when the page says that it last changed. successor: where it says that it goes on.
@@ -213,6 +229,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     seen_at: datetime
     variant: str = ""
     complete: bool = False
+    partial: bool = False
     withdrawn: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
     modified: datetime | None = None
@@ -224,15 +241,17 @@ class Clocks(Struct, frozen=True, kw_only=True):
     """What a response says of its own age; each clock is only ever compared with itself.
 
     modified: Last-Modified. generated: by Date and Age (RFC 9111 section 4.2.3). Neither is ahead
-    of our own clock.
+    of our own clock. said: when the page itself says that it last changed.
     """
 
     modified: datetime | None = None
     generated: datetime | None = None
+    said: datetime | None = None
 
 
 # --- what is known of a page ---------------------------------------------------------------------
 
+PendingKind = Literal["removed", "edited", "restored", "updated"]
 PageStatus = Literal["live", "paused", "ended"]
 HealthStatus = Literal["healthy", "stale", "blocked", "degraded", "ended"]
 
@@ -319,13 +338,15 @@ class Pending(Struct, frozen=True, kw_only=True):
     """A change that goes back in time and waits for good polls in a row that agree on it.
 
     digest: what the entry (or the head) would become. after, at: as in an event's `observed`.
+    uncertain: as in its event, once it counts.
     """
 
-    kind: Literal["removed", "edited", "restored", "updated"]
+    kind: PendingKind
     digest: str
     polls: int
     after: datetime | None
     at: datetime
+    uncertain: bool = False
 
 
 class EntryState(Struct, frozen=True, kw_only=True):
@@ -342,19 +363,23 @@ class EntryState(Struct, frozen=True, kw_only=True):
 class PageMeta(Struct, frozen=True, kw_only=True):
     """A page's state apart from its entries; written whole with every commit.
 
-    version counts commits, sequence counts events. opened: a first snapshot was accepted.
+    version counts commits, sequence counts events. source, variant: how the page is read, which
+    never changes by itself. opened: a first snapshot was accepted. successor: where the page said
+    that it goes on.
     window: the entry ids of the last good snapshot, oldest first, with pending removals kept in
     their place. horizon: the oldest published time of the baseline. heads: digests of earlier
     heads. aliases: ids that the publisher re-issued, mapped to the id we publish. pending: by entry
-    id, and under "" the head. body_digest, etag, last_modified, clocks: of the last accepted body,
-    true only together with this version.
+    id, under "" the head, under "clock" the page's own clock. body_digest, etag, last_modified,
+    clocks: of the last accepted body, true only together with this version.
     """
 
     version: int = 0
     sequence: int = 0
     last_event_id: str | None = None
     source: str | None = None
+    variant: str = ""
     opened: bool = False
+    successor: str | None = None
     head: Head = Head()
     heads: tuple[str, ...] = ()
     status: PageStatus = "live"

@@ -1,4 +1,4 @@
-"""The loop: fetch, parse, diff, commit, for many pages at once. Waits and decides nothing.
+"""The loop: polls many pages at once, each at its own pace. Waits and decides nothing.
 
 A page belongs to the process that holds its lease. Its state is kept in memory between polls and
 loaded again whenever the outcome of a commit is unknown.
@@ -10,21 +10,20 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 import msgspec
 import structlog
-from msgspec import Struct
 
 from service import health as healths
-from service import sources
 from service.config import PollSettings
-from service.diff import Doubt, Policy, Step, advance, degraded, diff
-from service.errors import ConfigError, CorruptionError, PageError, StoppressError, StoreError
-from service.fetch import Fetched, Fetcher, NotModified, Request
+from service.errors import CorruptionError, StoreError
+from service.fetch import Fetcher
 from service.lease import Leases
-from service.model import Health, Page, PageState, body_digest
-from service.observability import EVENTS, POLL_SECONDS, POLLS
-from service.schedule import Limits, Outcome, Pace, next_pace, wait_s
+from service.model import Health, Page, PageState
+from service.observability import POLL_SECONDS, POLLS
+from service.poll import Checkpoint, Poll, Polled
+from service.schedule import Limits, Pace, next_pace, wait_s
 from service.store import Store
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -33,18 +32,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 PAGES_EVERY_S = 1.0
 # How long to wait after Redis failed or our own data could not be read.
 STORE_RETRY_S = 1.0
-
-Checkpoint = Callable[[str], None]
-
-
-class Polled(Struct, frozen=True):
-    """What one poll came to."""
-
-    outcome: Outcome
-    state: PageState
-    events: int = 0
-    body_bytes: int = 0
-    error: PageError | None = None
 
 
 class Poller:
@@ -63,12 +50,11 @@ class Poller:
         now: Callable[[], datetime],
         checkpoint: Checkpoint = lambda step: None,
     ) -> None:
-        self._store, self._fetcher, self._settings = store, fetcher, settings
-        self._now, self._reached = now, checkpoint
+        self._store, self._fetcher, self._now = store, fetcher, now
+        self._new_poll = partial(Poll, store, fetcher, settings, now=now, checkpoint=checkpoint)
         self._leases = Leases(store, ttl_s=settings.lease_s)
         self._limits = Limits(settings.floor_s, settings.ceiling_s, settings.retry_ceiling_s)
-        self._policy = Policy(settings.confirm_polls, settings.mass_loss, settings.gap_s)
-        self._following: dict[Page, asyncio.Task[None]] = {}
+        self._following: dict[str, tuple[Page, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow pages as they are added, paused and removed, for as long as this runs."""
@@ -79,22 +65,25 @@ class Poller:
                     await self._update(tasks)
                     await asyncio.sleep(PAGES_EVERY_S)
             finally:
-                for task in self._following.values():
+                for _, task in self._following.values():
                     task.cancel()
 
     async def _update(self, tasks: asyncio.TaskGroup) -> None:
         """Begin and end following, as the list of pages says."""
         try:
-            pages = {page for page in (await self._store.pages()).values() if not page.paused}
+            stored = await self._store.pages()
         except StoreError as error:
             log.warning("pages.unread", code=error.code, detail=str(error))
             return
+        pages = {key: page for key, page in stored.items() if not page.paused}
         if self._following and not pages:
             log.warning("pages.gone", detail="no page is followed any more; was Redis emptied?")
-        for page in self._following.keys() - pages:
-            self._following.pop(page).cancel()
-        for page in pages - self._following.keys():
-            self._following[page] = tasks.create_task(self._follow(page))
+        for key, (page, task) in list(self._following.items()):
+            if pages.get(key) != page:
+                del self._following[key]
+                task.cancel()
+        for key in pages.keys() - self._following.keys():
+            self._following[key] = pages[key], tasks.create_task(self._follow(pages[key]))
 
     async def _follow(self, page: Page) -> None:
         """Poll a page whenever its lease is ours."""
@@ -116,11 +105,13 @@ class Poller:
     async def _own(self, page: Page, token: int) -> None:
         """Poll a page until its lease is lost. Raises StoreError when Redis fails."""
         try:
+            poll = self._new_poll()
             state, health = await self._load(page)
+            await poll.go_on(state)
             pace = Pace(self._limits.floor_s, health.failures)
             while self._leases.holds(page.id, token):
                 with POLL_SECONDS.time():
-                    polled = await self._poll(state, health, token)
+                    polled = await poll.once(state, health, token)
                 state, now = polled.state, self._now()
                 health = self._health(health, polled, now)
                 pace = next_pace(pace, polled.outcome, self._limits)
@@ -138,102 +129,6 @@ class Poller:
         last = max(filter(None, (state.meta.last_good_poll, health.last_good_poll)), default=None)
         meta = msgspec.structs.replace(state.meta, last_good_poll=last)
         return msgspec.structs.replace(state, meta=meta), health
-
-    # one poll
-
-    async def _poll(self, state: PageState, health: Health, token: int) -> Polled:
-        """One poll of a page. Raises StoreError when its outcome could not be written."""
-        try:
-            return await self._see(state, health, token)
-        except (PageError, ConfigError) as error:
-            failure = error if isinstance(error, PageError) else _as_page_error(error)
-        except StoppressError:
-            raise
-        except Exception as error:
-            # One page that we are not up to must not end the others.
-            log.exception("poll.broken", url=state.page.url)
-            failure = PageError(
-                "page.broke_us", f"a fault of ours: {error!r}", where=state.page.url
-            )
-        # What it drags along (frames, and in them the body) must not outlive the poll.
-        failure.__traceback__ = failure.__context__ = failure.__cause__ = None
-        state, events = await self._report_blindness(state, health, failure, token)
-        return Polled("failed", state, events=events, error=failure)
-
-    async def _see(self, state: PageState, health: Health, token: int) -> Polled:
-        meta = state.meta
-        # To confirm a change, or to be read by another source, the page itself must come again.
-        forced = state.page.source
-        bare = bool(meta.pending) or meta.degraded or (forced or meta.source) != meta.source
-        request = Request(
-            url=state.page.url,
-            etag=None if bare else meta.etag,
-            last_modified=None if bare else meta.last_modified,
-        )
-        fetched = await self._fetcher.fetch(request)
-        self._reached("fetched")
-        match fetched:
-            case NotModified():
-                return Polled("unchanged", self._seen_again(state))
-            case Fetched(document=document):
-                seen = body_digest(document.body)
-                if seen == meta.body_digest and not bare:
-                    return Polled(
-                        "unchanged", self._seen_again(state), body_bytes=len(document.body)
-                    )
-                return await self._believe(state, health, fetched, seen, token)
-
-    def _seen_again(self, state: PageState) -> PageState:
-        """The same state, seen to be true now."""
-        meta = msgspec.structs.replace(state.meta, last_good_poll=self._now())
-        return msgspec.structs.replace(state, meta=meta)
-
-    async def _believe(
-        self, state: PageState, health: Health, fetched: Fetched, body: str, token: int
-    ) -> Polled:
-        document = fetched.document
-        snapshot = sources.read(document, state.page.source or state.meta.source)
-        self._reached("parsed")
-        step = diff(state, snapshot, self._policy, fetched.clocks)
-        if isinstance(step, Doubt):
-            raise PageError(
-                step.code, step.detail, where=document.url, fix=step.fix, health=step.health
-            )
-        self._reached("diffed")
-        meta = msgspec.structs.replace(
-            step.meta,
-            etag=fetched.etag,
-            last_modified=fetched.last_modified,
-            body_digest=body,
-        )
-        step = Step(step.changes, meta)
-        seen = healths.after_good(health, meta.status, snapshot.seen_at)
-        after, events = await self._commit(state, step, seen, snapshot.seen_at, token)
-        outcome: Outcome = (
-            "confirming" if meta.pending else "changed" if step.changes else "unchanged"
-        )
-        return Polled(outcome, after, events=events, body_bytes=len(document.body))
-
-    async def _report_blindness(
-        self, state: PageState, health: Health, error: PageError, token: int
-    ) -> tuple[PageState, int]:
-        """Say so in the stream, once, after enough bad polls in a row."""
-        now = self._now()
-        blind = healths.after_bad(health, error, now)
-        if state.meta.degraded or blind.failures < self._settings.degraded_after_polls:
-            return state, 0
-        return await self._commit(state, degraded(state, blind, now), blind, now, token)
-
-    async def _commit(
-        self, state: PageState, step: Step, health: Health, at: datetime, token: int
-    ) -> tuple[PageState, int]:
-        events, after = advance(state, step, at)
-        self._reached("committing")
-        await self._store.commit(token, state, after, events, health)
-        self._reached("committed")
-        for event in events:
-            EVENTS.labels(event.type).inc()
-        return after, len(events)
 
     # after a poll
 
@@ -264,7 +159,3 @@ class Poller:
             failures=health.failures,
             next_s=round(pause_s, 1),
         )
-
-
-def _as_page_error(error: StoppressError) -> PageError:
-    return PageError(error.code, error.what, where=error.where, fix=error.fix, health="degraded")

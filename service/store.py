@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from service.errors import ConfigError, CorruptionError, StoreError
 from service.events import Event, to_fields
 from service.keys import Keys
-from service.model import EntryState, Health, Page, PageMeta, PageState
+from service.model import EntryState, Health, Page, PageMeta, PageState, Reading
 
 _LUA = Path(__file__).parent / "lua"
 T = TypeVar("T")
@@ -70,17 +70,21 @@ class Store:
     async def add_pages(self, pages: Sequence[Page]) -> list[Page]:
         """Follow pages; those of them that were not followed before.
 
+        How the others are read changes where that is said.
+
         Raises ConfigError when an id is another page's, or the page is read by another source;
         then none is added.
         """
         known = await self.pages()
-        new = []
+        new, changed = [], []
         for page in pages:
             if page.id not in known:
                 known[page.id] = page
                 new.append(page)
             _check_same(known[page.id], page)
-        for page in new:
+            if (again := _as_wanted(known[page.id], page)) != known[page.id]:
+                changed.append(again)
+        for page in (*new, *changed):
             await self.put_page(page)
         return new
 
@@ -150,7 +154,8 @@ class Store:
         redis.unavailable, after which it is unknown whether the step was written.
         """
         page = before.page.id
-        changed = {event.subject for event in events} & after.entries.keys()
+        known = before.entries
+        changed = [key for key, state in after.entries.items() if known.get(key) is not state]
         args: list[bytes | str | int] = [
             token,
             before.meta.version,
@@ -160,7 +165,7 @@ class Store:
             self._max_events,
             len(changed),
         ]
-        for key in sorted(changed):
+        for key in changed:
             args += [key, msgspec.json.encode(after.entries[key])]
         for event in events:
             fields = to_fields(event)
@@ -206,8 +211,15 @@ def _check_same(before: Page, page: Page) -> None:
             "page.source_taken",
             f"page {page.id} is followed with another source",
             where=page.url,
-            fix="remove the page and add it again: a new baseline begins",
+            fix=f"stoppress pages source {page.id} {page.source}",
         )
+
+
+def _as_wanted(before: Page, page: Page) -> Page:
+    """A followed page with what is newly said of how to read it."""
+    reading = before.reading if page.reading == Reading() else page.reading
+    follow_next = before.follow_next or page.follow_next
+    return msgspec.structs.replace(before, reading=reading, follow_next=follow_next)
 
 
 def _check(answer: bytes, page: str) -> None:

@@ -11,7 +11,17 @@ from service.sources import bbc, html, jsonld, text
 from service.sources.base import Document, Memo, Source, body_text, form
 from service.sources.times import recorded_at
 
-__all__ = ["SOURCES", "Document", "Memo", "Source", "by_name", "detect", "read", "recorded_at"]
+__all__ = [
+    "SOURCES",
+    "Document",
+    "Memo",
+    "Source",
+    "by_name",
+    "choose",
+    "detect",
+    "read",
+    "recorded_at",
+]
 
 # In the order in which they are asked: a page's own markup says more than its JSON-LD.
 SOURCES: dict[str, Source] = {
@@ -51,13 +61,21 @@ def by_name(name: str) -> Source:
     return SOURCES[name]
 
 
+def choose(document: Document, name: str | None) -> Source:
+    """The source of that name, or without one the source that reads the document.
+
+    Raises what `by_name` and `detect` raise.
+    """
+    return detect(document) if name is None else by_name(name)
+
+
 def read(document: Document, source: str | None = None, memo: Memo | None = None) -> Snapshot:
     """What the document says, by the named source or else by the one that detects it.
 
     memo: of this page's last body; it makes reading faster and changes nothing else.
     Raises PageError when it cannot be read as a live page, ConfigError for an unknown name.
     """
-    chosen = detect(document) if source is None else by_name(source)
+    chosen = choose(document, source)
     memo = memo or Memo()
     snapshot = chosen.parse(document, memo)
     memo.turn()

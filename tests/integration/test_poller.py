@@ -305,14 +305,16 @@ async def test_a_poll_of_a_removed_page_brings_nothing_back(desk: Desk) -> None:
 async def test_a_source_that_breaks_on_one_page_leaves_the_others_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service import poller, sources
+    from service import sources
 
-    def breaks(document: object, source: str | None) -> object:
-        if "broken" in getattr(document, "url", ""):
+    read = sources.read
+
+    def breaks(document: sources.Document, *how: object) -> object:
+        if "broken" in document.url:
             raise RecursionError("too deep")
-        return sources.read(document, source)  # type: ignore[arg-type]
+        return read(document, *how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(poller, "sources", type("Broken", (), {"read": staticmethod(breaks)}))
+    monkeypatch.setattr(sources, "read", breaks)
     async with live_site([entry(1)]) as site, desk.polling():
         await desk.store.add_page(Page(id="bad", url=site.url + "?broken"))
         await desk.follow(site)

@@ -10,7 +10,7 @@ import pytest
 
 from service.diff import Doubt, Policy, advance, degraded, diff
 from service.events import EntryEvent, PageEvent
-from service.model import Clocks, Entry, Head, Health, PageState, Paragraph, Snapshot
+from service.model import Clocks, Entry, Head, Health, Mark, PageState, Paragraph, Snapshot
 from tests.pages import at, entry, new_state, page_of
 
 POLICY = Policy(confirm_polls=3, mass_loss=0.5, gap_s=3600)
@@ -418,3 +418,135 @@ def test_ids_depend_on_what_was_seen_and_not_on_when() -> None:
     assert short(early) == short(late)
     other = see(state, page_of([*numbers(1, 2), changed(3, "Other.")]))[2]
     assert other[0].id != early[0].id
+
+
+# --- what the page says of itself ----------------------------------------------------------------
+
+
+def saying(snapshot: Snapshot, **fields: object) -> Snapshot:
+    return msgspec.structs.replace(snapshot, **fields)
+
+
+def test_what_the_page_says_is_gone_is_gone_at_once() -> None:
+    state = opened(*numbers(1, 2, 3))
+    page = saying(page_of(numbers(1, 3)), withdrawn=("e2", "never-seen"))
+    kinds, after, _ = see(state, page)
+    assert kinds == ["entry.removed e2"]
+    assert see(after, page)[0] == []
+
+
+def test_in_a_log_of_changes_absence_says_nothing() -> None:
+    state = opened(*numbers(1, 2, 3))
+    for _ in range(4):
+        kinds, state, _ = see(state, saying(page_of(numbers(3)), partial=True))
+        assert kinds == []
+    kinds, state, _ = see(state, saying(page_of([changed(2, "New.")]), partial=True))
+    assert kinds == ["entry.edited e2"]
+    assert see(state, saying(page_of(()), partial=True, withdrawn=("e1",)))[0] == [
+        "entry.removed e1"
+    ]
+
+
+def test_a_page_whose_own_clock_goes_back_changes_nothing_until_three_polls_agree() -> None:
+    state = see(new_state(), saying(page_of(numbers(1, 2), minute=0), modified=at(10)))[1]
+    older = saying(page_of([changed(1, "An unknown older wording."), entry(2)]), modified=at(5))
+    for _ in range(2):
+        kinds, state, _ = see(state, older)
+        assert kinds == []
+    kinds, state, _ = see(state, older)
+    assert kinds == ["entry.edited e1"]
+    assert state.meta.clocks.said == at(5)
+
+
+def test_a_fresh_copy_between_two_older_ones_begins_the_count_again() -> None:
+    fresh = saying(page_of(numbers(1, 2), minute=0), modified=at(10))
+    older = saying(page_of([changed(1, "Older."), entry(2)]), modified=at(5))
+    state = see(new_state(), fresh)[1]
+    for _ in range(3):
+        for page in (older, older, fresh):
+            kinds, state, _ = see(state, page)
+            assert kinds == []
+
+
+def test_a_wording_that_the_publisher_dates_before_the_known_one_is_confirmed_first() -> None:
+    state = opened(entry(1, updated=at(9)), entry(2))
+    older = page_of([entry(1, text="Older.", updated=at(3)), entry(2)])
+    for expected in ([], [], ["entry.edited e1"]):
+        kinds, state, _ = see(state, older)
+        assert kinds == expected
+
+
+def test_a_page_without_any_entry_is_doubted_even_when_it_had_one() -> None:
+    assert doubt(opened(entry(1)), page_of(())) == "page.emptied"
+
+
+def test_a_page_that_opens_without_entries_is_followed_from_there() -> None:
+    state = opened()
+    kinds, _, events = see(state, page_of(numbers(1)))
+    assert kinds == published(1)
+    assert isinstance(events[0], EntryEvent)
+    assert not events[0].data.baseline
+
+
+def test_another_page_in_the_place_of_a_small_one_is_doubted() -> None:
+    state = opened(entry(1), head=Head(title="A", url="https://e.org/live/a"))
+    other = page_of(numbers(7), head=Head(title="B", url="https://e.org/live/b"))
+    assert doubt(state, other) == "page.other_page"
+
+
+# --- how it is read ------------------------------------------------------------------------------
+
+
+def test_the_form_that_a_source_reads_never_flips_by_itself() -> None:
+    state = see(new_state(), saying(page_of(numbers(1, 2)), variant="data"))[1]
+    assert doubt(state, saying(page_of(numbers(1, 2)), variant="markup")) == "page.source_changed"
+
+
+def test_a_source_that_a_person_switches_to_is_taken_as_it_reads_without_an_event() -> None:
+    state = opened(*numbers(1, 2, 3))
+    chosen = msgspec.structs.replace(state.page, source="bbc")
+    state = msgspec.structs.replace(state, page=chosen)
+    page = saying(page_of([entry(1), changed(2, "As bbc reads it."), entry(4)]), source="bbc")
+    kinds, state, _ = see(state, page)
+    assert kinds == []
+    assert state.meta.source == "bbc"
+    assert state.entries["e2"].entry.text == "As bbc reads it."
+    assert state.entries["e4"].baseline
+    again = saying(page_of([entry(1), changed(2, "Edited."), *numbers(4, 5)]), source="bbc")
+    assert see(state, again)[0] == ["entry.edited e2", *published(5)]
+
+
+# --- coverage that goes on elsewhere -------------------------------------------------------------
+
+
+def closing(number: int) -> Entry:
+    words = "This live page is closing. Join us here for the latest."
+    start = words.index("here")
+    link = Mark(start, start + 4, "link", "http://127.0.0.1/live-day-2#top")
+    return entry(number, body=(Paragraph(words, (link,)),))
+
+
+def test_a_page_that_says_where_it_goes_on_has_ended_and_names_it() -> None:
+    kinds, after, events = see(opened(*numbers(1, 2)), page_of([*numbers(1, 2), closing(3)]))
+    assert kinds == [*published(3), "page.ended page"]
+    assert isinstance(events[-1], PageEvent)
+    assert events[-1].data.next == after.meta.successor == "http://127.0.0.1/live-day-2"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The road is closing. Read more here.", "Our live coverage has ended.", "Join us here."],
+)
+def test_a_link_alone_or_an_end_alone_names_no_successor(text: str) -> None:
+    link = Mark(0, 3, "link", "http://127.0.0.1/other")
+    said = entry(3, body=(Paragraph(text, (link,) if "here" in text else ()),))
+    assert see(opened(entry(1)), page_of([entry(1), said]))[0] == published(3)
+
+
+def test_what_came_after_we_left_the_page_before_is_news_on_its_successor() -> None:
+    state = new_state()
+    page = msgspec.structs.replace(state.page, since=at(2))
+    state = msgspec.structs.replace(state, page=page)
+    _, _, events = see(state, page_of(numbers(1, 2, 3)))
+    flags = [event.data.baseline for event in events if isinstance(event, EntryEvent)]
+    assert flags == [True, True, False]
