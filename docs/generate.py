@@ -248,6 +248,19 @@ MEANINGS = {
     "log.format": "`auto`: coloured lines on a terminal, JSON elsewhere",
     "pages.url": "the page's address",
     "pages.id": "its short name; made from the address when left out",
+    "pages.follow_next": "follow the page that it names as its successor too",
+    "pages.css.entry": "selector of an entry's element",
+    "pages.css.id": "its id",
+    "pages.css.title": "its title",
+    "pages.css.time": "when it was published",
+    "pages.css.updated": "when it was changed",
+    "pages.css.body": "its text; all of the entry when left out",
+    "pages.css.author": "its author",
+    "pages.css.url": "its own address",
+    "pages.css.skip": "what is left out of its text",
+    "pages.css.head_title": "the page's title",
+    "pages.css.head_summary": "the page's summary",
+    "pages.css.ended": "what the page shows once coverage is over",
 }
 _NAMES = {types.FloatType: "number", types.IntType: "whole number", types.BoolType: "boolean"}
 
@@ -269,7 +282,8 @@ def settings() -> list[Setting]:
     for name, kind in config.SECTIONS.items():
         rows += _section(f"{name}.", kind)
     rows += _section("alerts.webhooks.NAME.", config.WebhookSettings)
-    return rows + list(_section("pages.", config.PageSettings))
+    rows += _section("pages.", config.PageSettings)
+    return rows + list(_section("pages.css.", model.Selectors))
 
 
 def _section(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
@@ -279,13 +293,23 @@ def _section(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
     # A table inside a table, and one of several, can't be set by a variable.
     settable = prefix.count(".") < 2 and kind is not config.PageSettings
     for field in found.fields:
-        if isinstance(field.type, types.StructType | types.DictType | types.VarTupleType):
+        if isinstance(_some(field.type), _TABLES):
             continue
         name = prefix + field.name
         variable = f"STOPPRESS_{name}".replace(".", "_").upper() if settable else ""
         shown, allowed = _kind(field.type)
         meaning = MEANINGS.get(name) or said[field.name]
         yield Setting(name, variable, shown, _default(field), allowed, meaning)
+
+
+_TABLES = types.StructType | types.DictType | types.VarTupleType
+
+
+def _some(kind: types.Type) -> types.Type:
+    """The type without None."""
+    if not isinstance(kind, types.UnionType):
+        return kind
+    return next(one for one in kind.types if not isinstance(one, types.NoneType))
 
 
 def _said(kind: type[Struct]) -> dict[str, str]:
@@ -302,8 +326,8 @@ def _said(kind: type[Struct]) -> dict[str, str]:
 def _kind(kind: types.Type) -> tuple[str, str]:
     """A type's name and its bounds, in words."""
     match kind:
-        case types.UnionType(types=several):
-            return _kind(next(one for one in several if not isinstance(one, types.NoneType)))
+        case types.UnionType():
+            return _kind(_some(kind))
         case types.LiteralType(values=values):
             return "text", ", ".join(f"`{value}`" for value in values)
         case types.StrType(pattern=pattern):

@@ -25,7 +25,7 @@ from rich.console import Console
 from yarl import URL
 
 from service import config, embedded
-from service.config import Settings
+from service.config import PageSettings, Settings
 from service.connection import connect
 from service.errors import ConfigError, StoppressError
 from service.feed import subscribe
@@ -208,24 +208,23 @@ def _fetcher(settings: Settings, session: aiohttp.ClientSession) -> Fetcher:
 
 async def follow(settings: Settings, url: str, urls: tuple[str, ...]) -> list[Page]:
     """Add the pages of the settings and of the command line; all pages that are followed."""
-    wanted = [page_of(p.url, p.id, p.source, settings) for p in settings.pages]
-    wanted += [page_of(each, None, None, settings) for each in urls]
+    wanted = [*settings.pages, *(config.page_settings(each) for each in urls)]
+    pages = [page_of(each, settings) for each in wanted]
     async with connect(url) as redis:
         store = store_of(redis, settings, url)
-        await store.add_pages(wanted)
+        await store.add_pages(pages)
         return list((await store.pages()).values())
 
 
-def page_of(url: str, page_id: str | None, source: str | None, settings: Settings) -> Page:
-    """A page to follow. Raises ConfigError for an address, id or source that can't be."""
+def page_of(wanted: PageSettings, settings: Settings) -> Page:
+    """A page to follow. Raises ConfigError for an address or source that can't be."""
     from service import sources
     from service.fetch import require_contact
 
-    checked = config.page_settings(url, page_id, source)
-    require_contact(config.address(checked.url), settings.poll.contact)
-    if checked.source is not None:
-        sources.by_name(checked.source)
-    return Page(id=checked.id or config.page_id(checked.url), url=checked.url, source=source)
+    require_contact(config.address(wanted.url), settings.poll.contact)
+    if wanted.source is not None:
+        sources.by_name(wanted.source)
+    return config.page_of(wanted)
 
 
 async def with_store(
@@ -501,18 +500,71 @@ def pages() -> None:
     """Say which pages are followed. A running poller takes note within a second."""
 
 
+source_option = click.option(
+    "--source", metavar="NAME", help="Read it with this source.  [default: detected]"
+)
+zone_option = click.option(
+    "--zone", metavar="NAME", help="Zone of times that name none, such as Europe/London."
+)
+select_option = click.option(
+    "--select",
+    "selected",
+    multiple=True,
+    metavar="WHAT=SELECTOR",
+    help="For the source css: where it finds entry, title, time ...; repeatable.",
+)
+
+
+def selectors(selected: tuple[str, ...]) -> dict[str, object] | None:
+    """`--select` options as the table `css` of a page: entry=article, labels.breaking=.flag."""
+    table: dict[str, object] = {}
+    labels: dict[str, str] = {}
+    for one in selected:
+        what, found, selector = one.partition("=")
+        if not found:
+            raise ConfigError(
+                "select.malformed", "no WHAT=SELECTOR", where=one, fix="such as title=h2"
+            )
+        if what.startswith("labels."):
+            labels[what.removeprefix("labels.")] = selector
+        else:
+            table[what] = selector
+    return table | ({"labels": labels} if labels else {}) if selected else None
+
+
 @pages.command(name="add")
 @click.argument("url")
 @click.option("--id", "page_id", metavar="ID", help="Short name.  [default: made from the URL]")
-@click.option("--source", metavar="NAME", help="Read it with this source.  [default: detected]")
+@source_option
+@select_option
+@zone_option
+@click.option("--older-pages", type=int, default=0, help="Older pages to read for the baseline.")
+@click.option("--follow-next", is_flag=True, help="Follow the page that coverage moves on to.")
 @contact_option
 @pass_state
 def add_page(
-    state: State, url: str, page_id: str | None, source: str | None, contact: str | None
+    state: State,
+    url: str,
+    page_id: str | None,
+    source: str | None,
+    selected: tuple[str, ...],
+    zone: str | None,
+    older_pages: int,
+    follow_next: bool,
+    contact: str | None,
 ) -> None:
     """Follow the page at URL."""
     settings = state.settings(poll={"contact": contact})
-    page = page_of(url, page_id, source, settings)
+    wanted = config.page_settings(
+        url,
+        id=page_id,
+        source="css" if selected else source,
+        css=selectors(selected),
+        zone=zone,
+        older_pages=older_pages,
+        follow_next=follow_next,
+    )
+    page = page_of(wanted, settings)
 
     async def work(store: Store) -> None:
         new = await store.add_page(page)
@@ -581,6 +633,26 @@ def pause_page(state: State, page_id: str) -> None:
 def resume_page(state: State, page_id: str) -> None:
     """Poll a paused page again."""
     _change(state, page_id, "resumed", lambda store, page: store.put_page(_paused(page, False)))
+
+
+@pages.command(name="source")
+@click.argument("page_id", metavar="ID")
+@click.argument("source", metavar="NAME")
+@pass_state
+def switch_source(state: State, page_id: str, source: str) -> None:
+    """Read a page with another source from now on.
+
+    Its entries are taken as that source reads them. That is no event: no false edit is published.
+    """
+    from service import sources
+
+    name = sources.by_name(source).name
+    _change(
+        state,
+        page_id,
+        f"reading by {name}:",
+        lambda store, page: store.put_page(msgspec.structs.replace(page, source=name)),
+    )
 
 
 def _paused(page: Page, paused: bool) -> Page:

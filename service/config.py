@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
+from zoneinfo import available_timezones
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -20,6 +21,7 @@ from yarl import URL
 
 from service import toml
 from service.errors import ConfigError
+from service.model import Page, Reading, Selectors
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1)]
@@ -128,11 +130,26 @@ class LogSettings(_Section, frozen=True):
 
 
 class PageSettings(_Section, frozen=True):
-    """A page to follow. source: read it with this source instead of the one that is detected."""
+    """A page to follow. source: read it with this source instead of the one that is detected.
+
+    zone: IANA name, for times in words that name no zone. older_pages: how many of its older pages
+    are read once, for the baseline. follow_next: when it names a page as its successor, follow that
+    too. css: selectors, for the source `css`.
+    """
 
     url: HttpUrl
     id: PageId | None = None
     source: str | None = None
+    zone: str | None = None
+    older_pages: Annotated[int, Meta(ge=0, le=100)] = 0
+    follow_next: bool = False
+    css: Selectors | None = None
+
+    def __post_init__(self) -> None:
+        if self.zone is not None and self.zone not in available_timezones():
+            raise ValueError(f"zone {self.zone} is no IANA time zone, such as Europe/London")
+        if (self.css is not None) != (self.source == "css"):
+            raise ValueError('source = "css" and a table css belong together')
 
 
 class Settings(_Section, frozen=True):
@@ -268,24 +285,37 @@ def _refusal(error: msgspec.ValidationError, where: str) -> ConfigError:
 
 
 def _fields_at(name: str) -> str:
-    kinds: dict[str, type[_Section]] = {
+    kinds: dict[str, type[Struct]] = {
         "": Settings,
         **SECTIONS,
         "alerts.webhooks": WebhookSettings,
         "pages": PageSettings,
+        "pages.css": Selectors,
     }
     kind = kinds.get(re.sub(r"\[\d*\]", "", name), Settings)
     return ", ".join(kind.__struct_fields__)
 
 
-def page_settings(url: str, page_id: str | None, source: str | None) -> PageSettings:
+def page_settings(url: str, **given: object) -> PageSettings:
     """A page given on the command line, checked like one in the file. Raises ConfigError."""
     address(url)
-    given = {"url": url, "id": page_id, "source": source}
     try:
-        return msgspec.convert(given, PageSettings)
+        return msgspec.convert({"url": url, **given}, PageSettings)
     except msgspec.ValidationError as error:
         raise _refusal(error, url) from None
+
+
+def page_of(settings: PageSettings) -> Page:
+    """The page that is meant; its id is made from its address where none is given."""
+    return Page(
+        id=settings.id or page_id(settings.url),
+        url=settings.url,
+        source=settings.source,
+        reading=Reading(
+            selectors=settings.css, zone=settings.zone, older_pages=settings.older_pages
+        ),
+        follow_next=settings.follow_next,
+    )
 
 
 def address(url: str) -> URL:

@@ -95,4 +95,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 )
 def test_a_page_is_named_after_its_address(url: str, name: str) -> None:
     assert config.page_id(url) == name
-    assert config.page_settings(url, name, None).id == name
+    assert config.page_of(config.page_settings(url)).id == name

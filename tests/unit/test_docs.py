@@ -186,7 +186,7 @@ def test_every_error_code_of_the_gateway_is_in_the_docs() -> None:
 def test_every_reason_of_page_health_is_in_the_docs() -> None:
     made = codes("service/fetch.py", "PageError", "_failed")
     made |= codes("service/sources/*.py", "PageError")
-    made |= codes("service/diff.py", "Doubt") | codes("service/poller.py", "PageError")
+    made |= codes("service/diff.py", "Doubt") | codes("service/poll.py", "PageError")
     assert {"http.timeout", "http.NNN", "page.mass_loss", "page.broke_us", "page.blocked"} <= made
     assert made <= said("events")
 

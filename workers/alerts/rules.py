@@ -16,7 +16,14 @@ from service.model import digest
 
 Priority = Literal["high", "normal"]
 Silence = Literal[
-    "not_an_entry", "withdrawn", "restored", "no_label", "label_kept", "baseline", "expired"
+    "not_an_entry",
+    "withdrawn",
+    "restored",
+    "no_label",
+    "label_kept",
+    "baseline",
+    "uncertain",
+    "expired",
 ]
 
 
@@ -39,7 +46,7 @@ class Raise(Struct, frozen=True):
 class Suppress(Struct, frozen=True):
     """Raise nothing, for this reason.
 
-    alert: set when the entry matched but is no news (baseline, expired). A later edit must not
+    alert: set when the entry matched but is no news (baseline, uncertain, expired). A later edit must not
     raise it either: an edit says that the labels changed, not that this one is new.
     """
 
@@ -66,6 +73,8 @@ def decide(event: Event, now: datetime, deadline_s: float, rule: Rule = BREAKING
         return Suppress(mismatch)
     if event.data.baseline:
         return Suppress("baseline", alert_id(event, rule))
+    if event.data.uncertain:
+        return Suppress("uncertain", alert_id(event, rule))
     deadline = event.observed_at + timedelta(seconds=deadline_s)
     if now >= deadline:
         return Suppress("expired", alert_id(event, rule))
