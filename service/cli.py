@@ -34,11 +34,14 @@ from service.model import Page, Snapshot
 from service.observability import configure_logs
 from service.plain import plain
 from service.store import Store
-from service.terminal import clock, line
+from service.terminal import clock, line, listed, marked, told
 
 # The parts are imported where they are started: none waits for what only another needs.
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from service.fetch import Fetcher
+    from service.history import Revision
     from service.sources.base import Document
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -125,7 +128,13 @@ def main() -> None:
 def store_of(redis: Redis, settings: Settings, url: str) -> Store:
     """The poller's view of Redis."""
     keys = Keys(settings.redis.prefix)
-    return Store(redis, keys, max_events=settings.stream.max_events, where=_without_password(url))
+    return Store(
+        redis,
+        keys,
+        max_events=settings.stream.max_events,
+        history=settings.history,
+        where=_without_password(url),
+    )
 
 
 def _how_to_reach(url: str) -> str:
@@ -261,7 +270,18 @@ class _InOrder(click.Group):
     """Lists commands in the order in which a newcomer needs them."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        order = ["up", "tail", "check", "pages", "demo", "replay", "poll", "alerts", "gateway"]
+        order = [
+            "up",
+            "tail",
+            "check",
+            "pages",
+            "history",
+            "demo",
+            "replay",
+            "poll",
+            "alerts",
+            "gateway",
+        ]
         return sorted(self.commands, key=order.index)
 
 
@@ -511,7 +531,7 @@ select_option = click.option(
     "selected",
     multiple=True,
     metavar="WHAT=SELECTOR",
-    help="For the source css: where it finds entry, title, time ...; repeatable.",
+    help="For the source css: where it finds entry, title, time and so on; repeatable.",
 )
 
 
@@ -657,6 +677,98 @@ def switch_source(state: State, page_id: str, source: str) -> None:
 
 def _paused(page: Page, paused: bool) -> Page:
     return msgspec.structs.replace(page, paused=paused)
+
+
+# --- history -------------------------------------------------------------------------------------
+
+
+@cli.command(name="history")
+@click.argument("page_id", metavar="PAGE")
+@click.argument("entry_id", metavar="[ENTRY]", required=False)
+@click.option("--at", metavar="TIME", help="As it was then: ISO 8601, UTC where no zone is given.")
+@click.option(
+    "--diff",
+    "pair",
+    type=int,
+    nargs=2,
+    metavar="OLD NEW",
+    help="What differs between two revisions of ENTRY.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One revision as JSON a line.")
+@pass_state
+def history_command(
+    state: State,
+    page_id: str,
+    entry_id: str | None,
+    at: str | None,
+    pair: tuple[int, int] | None,
+    as_json: bool,
+) -> None:
+    """Show what a page, or one of its entries, said and when.
+
+    Without ENTRY: every entry as it was last, or at a moment. With ENTRY: all its revisions.
+    """
+    moment = None if at is None else config.moment(at)
+    if pair and not entry_id:
+        raise ConfigError("history.entry_missing", "--diff needs an ENTRY", where=page_id)
+
+    async def work(store: Store) -> None:
+        from service import history
+
+        events = await store.history(page_id)
+        if not events:
+            raise ConfigError(
+                "history.empty",
+                f"nothing is kept of a page {page_id!r}",
+                fix=f"pages: {', '.join(sorted(await store.pages())) or 'none'}",
+            )
+        if entry_id is None:
+            _show(history.as_of(events, moment), listed, as_json=as_json)
+            return
+        kept = [
+            one
+            for one in history.revisions(events, entry_id)
+            if moment is None or one.time <= moment
+        ]
+        if not kept:
+            raise ConfigError("history.empty", f"nothing is kept of {entry_id!r}", where=page_id)
+        if pair:
+            _show_difference(kept, *pair, as_json=as_json)
+        else:
+            _show(kept, told, as_json=as_json)
+
+    run(with_store(state.settings(), work))
+
+
+def _show(
+    revisions: list[Revision], shown: Callable[[Revision], RenderableType], *, as_json: bool
+) -> None:
+    for each in revisions:
+        if as_json:
+            click.echo(msgspec.json.encode(each))
+        else:
+            out.print(shown(each))
+
+
+def _show_difference(kept: list[Revision], old: int, new: int, *, as_json: bool) -> None:
+    from service import history
+
+    numbered = {one.revision: one.entry for one in kept}
+    for wanted in (old, new):
+        if wanted not in numbered:
+            raise ConfigError(
+                "history.revision_unknown",
+                f"no revision {wanted} is kept",
+                where=kept[0].entry.id,
+                fix=f"kept: {', '.join(map(str, numbered))}",
+            )
+    runs = history.difference(numbered[old], numbered[new])
+    if as_json:
+        click.echo(msgspec.json.encode(runs))
+        return
+    for field, changes in runs.items():
+        out.print(f"{field}:", style="bold")
+        out.print(marked(changes))
 
 
 # --- check ---------------------------------------------------------------------------------------

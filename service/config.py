@@ -11,6 +11,7 @@ import difflib
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from zoneinfo import available_timezones
@@ -49,6 +50,17 @@ class StreamSettings(_Section, frozen=True):
     """max_events: about how many events the stream keeps; older ones are trimmed."""
 
     max_events: Count = 100_000
+
+
+class HistorySettings(_Section, frozen=True):
+    """How much of each page's past can be read back.
+
+    max_revisions: about how many revisions a page keeps, of all its entries together.
+    days: how long a revision is kept.
+    """
+
+    max_revisions: Count = 10_000
+    days: Annotated[float, Meta(gt=0, le=36500)] = 30.0
 
 
 class PollSettings(_Section, frozen=True):
@@ -158,6 +170,7 @@ class Settings(_Section, frozen=True):
     data_dir: str = "~/.local/share/stoppress"
     redis: RedisSettings = field(default_factory=RedisSettings)
     stream: StreamSettings = field(default_factory=StreamSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
     poll: PollSettings = field(default_factory=PollSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
@@ -291,6 +304,7 @@ def _fields_at(name: str) -> str:
         "alerts.webhooks": WebhookSettings,
         "pages": PageSettings,
         "pages.css": Selectors,
+        "css": Selectors,
     }
     kind = kinds.get(re.sub(r"\[\d*\]", "", name), Settings)
     return ", ".join(kind.__struct_fields__)
@@ -334,6 +348,17 @@ def page_id(url: str) -> str:
     port = "" if parts.is_default_port() else f"-{parts.port}"
     name = re.sub(r"[^a-z0-9.]+", "-", f"{host}{port}-{last}".lower()).strip("-.")
     return name[:80].rstrip("-.") or "page"
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 time; UTC where it names no zone. Raises ConfigError when it is none."""
+    try:
+        read = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ConfigError(
+            "time.malformed", f"no time: {error}", where=text, fix="such as 2026-04-25T10:17:00Z"
+        ) from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def data_dir(settings: Settings) -> Path:

@@ -36,6 +36,7 @@ from service.events import (
     Run,
     chain,
 )
+from service.history import changed_fields, text_edits
 from service.match import Matched, is_pinned, match
 from service.model import (
     Clocks,
@@ -51,7 +52,6 @@ from service.model import (
     Pending,
     PendingKind,
     Snapshot,
-    content,
     content_digest,
     digest,
 )
@@ -623,19 +623,3 @@ def _is_older(now: Entry, before: Entry) -> bool:
 
 def _head_digest(head: Head) -> str:
     return digest(head.title, head.summary, head.live)
-
-
-def changed_fields(before: Entry, after: Entry) -> tuple[str, ...]:
-    """Names of the fields whose change is an edit, in the order of `content`."""
-    old, new = content(before), content(after)
-    return tuple(name for name in new if digest(old[name]) != digest(new[name]))
-
-
-def text_edits(before: Entry, after: Entry, changed: Sequence[str]) -> dict[str, tuple[Run, ...]]:
-    """Word-level runs of the text fields that changed: `title`, and `body` for the entry's text."""
-    runs = {}
-    if "title" in changed:
-        runs["title"] = edits(before.title or "", after.title or "")
-    if "body" in changed and before.text != after.text:
-        runs["body"] = edits(before.text, after.text)
-    return runs

@@ -45,6 +45,10 @@ class Keys(Struct, frozen=True):
         """Hash: entry id to the JSON of an EntryState."""
         return self._key("page", page, "entries")
 
+    def history(self, page: str) -> str:
+        """Stream: what entry events said, compressed; kept apart from the stream of all events."""
+        return self._key("page", page, "history")
+
     def health(self, page: str) -> str:
         """String: the JSON of a Health, written after every poll."""
         return self._key("page", page, "health")

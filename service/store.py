@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
@@ -16,8 +17,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import RedisError
 
+from service.config import HistorySettings
 from service.errors import ConfigError, CorruptionError, StoreError
-from service.events import Event, to_fields
+from service.events import EntryEvent, Event, to_fields
+from service.history import packed, unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageState, Reading
 
@@ -42,9 +45,17 @@ async def redis_errors(where: str) -> AsyncIterator[None]:
 class Store:
     """The pages of one partition. max_events: about how many events the stream keeps."""
 
-    def __init__(self, redis: Redis, keys: Keys, *, max_events: int, where: str = "Redis") -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        *,
+        max_events: int,
+        history: HistorySettings | None = None,
+        where: str = "Redis",
+    ) -> None:
         self._redis, self._keys, self._where = redis, keys, where
-        self._max_events = max_events
+        self._max_events, self._history = max_events, history or HistorySettings()
         self._commit, self._acquire, self._renew, self._health = (
             redis.register_script((_LUA / f"{name}.lua").read_text("utf-8"))
             for name in ("commit", "acquire", "renew", "health")
@@ -108,7 +119,8 @@ class Store:
         )
         pipe.multi()  # type: ignore[no-untyped-call]
         pipe.hdel(self._keys.pages, page)
-        pipe.delete(self._keys.entries(page), self._keys.health(page), self._keys.lease(page))
+        forgotten = (self._keys.entries, self._keys.health, self._keys.lease, self._keys.history)
+        pipe.delete(*(name(page) for name in forgotten))
         pipe.hset(self._keys.meta(page), "version", str(kept.version))
         pipe.hset(self._keys.meta(page), "meta", msgspec.json.encode(kept).decode())
 
@@ -163,6 +175,7 @@ class Store:
             msgspec.json.encode(after.meta),
             msgspec.json.encode(health),
             self._max_events,
+            *self._kept(events),
             len(changed),
         ]
         for key in changed:
@@ -175,8 +188,25 @@ class Store:
         keys = self._keys
         names = [keys.lease(page), keys.meta(page), keys.entries(page), keys.events]
         async with redis_errors(self._where):
-            answer = await self._commit(keys=[*names, keys.health(page)], args=args)
+            answer = await self._commit(
+                keys=[*names, keys.health(page), keys.history(page)], args=args
+            )
         _check(answer, page)
+
+    def _kept(self, events: Sequence[Event]) -> list[bytes | int]:
+        """What the page's history is to keep: how many, since when, and the new revisions."""
+        revisions = [packed(event) for event in events if isinstance(event, EntryEvent)]
+        if not revisions:
+            return [0, 0, 0]
+        newest = max(event.observed_at for event in events)
+        oldest = newest - timedelta(days=self._history.days)
+        most = self._history.max_revisions
+        return [most, max(0, int(oldest.timestamp() * 1000)), len(revisions), *revisions]
+
+    async def history(self, page: str) -> list[EntryEvent]:
+        """The events of a page's entries that are kept, oldest first."""
+        async with redis_errors(self._where):
+            return unpacked(await self._redis.xrange(self._keys.history(page)))
 
     # leases
 

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from rich.text import Text
 
 from service.events import EntryEvent, Event, PageEvent, Run
+from service.history import Revision
 from service.model import Entry
 from service.plain import plain
 
@@ -95,6 +96,60 @@ def _page_line(event: PageEvent, zone: tzinfo | None) -> Text:
     style = "bold yellow" if what == "degraded" else "bold blue"
     pad = " " * max(0, _WIDTH - len(what))
     return Text.assemble((when, "dim"), " ", (f" {what} ", style), pad, said)
+
+
+# --- revisions -----------------------------------------------------------------------------------
+
+
+def listed(revision: Revision) -> Text:
+    """An entry with the number of its revision, for a list of entries."""
+    entry = revision.entry
+    said = plain(entry.title or entry.text or entry.id)
+    style = "dim strike" if revision.is_removal else ""
+    return Text.assemble(
+        (f"{revision.revision:>3}  {_minute(entry.published)}  ", "dim"),
+        (f"{plain(entry.id)}  ", "cyan"),
+        (said, style),
+        ("  withdrawn", "red") if revision.is_removal else "",
+    )
+
+
+def told(revision: Revision) -> Text:
+    """One revision: its number, when it was seen, by whom, what it did, and the words."""
+    verb, style = _VERBS[revision.type]
+    significance = revision.significance
+    authors = ", ".join(plain(author.name) for author in revision.entry.authors)
+    head = Text.assemble(
+        (f"{revision.revision:>3}  {revision.time:%Y-%m-%d %H:%M:%S} UTC  ", "dim"),
+        (f" {verb} ", style),
+        f"  {significance.kind}" if significance else "",
+        f"  by {authors}" if authors else "",
+        ("  already there", "dim") if revision.baseline else "",
+    )
+    if not revision.edits:
+        words = [plain(revision.entry.title or ""), plain(revision.entry.text)]
+        return Text("\n").join([head, *(Text(f"     {line}") for line in words if line)])
+    changes = (Text("     ") + marked(runs) for runs in revision.edits.values())
+    return Text("\n").join([head, *changes])
+
+
+def marked(runs: tuple[Run, ...]) -> Text:
+    """Word-level runs with what went struck out in brackets, and what came in braces."""
+    shown = Text()
+    for op, text in runs:
+        words = " ".join(plain(word) for word in text.split(" "))
+        match op:
+            case "equal":
+                shown.append(words)
+            case "delete":
+                shown.append(f"[-{words}-]", style="red strike")
+            case "insert":
+                shown.append(f"{{+{words}+}}", style="green")
+    return shown
+
+
+def _minute(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}" if moment else "-" * 16
 
 
 def clock(moment: datetime | None, zone: tzinfo | None = None) -> str:

@@ -1,9 +1,11 @@
 -- Writes one step of one page: the new state, and its events onto the stream. All or nothing.
 --
--- KEYS  1 lease, 2 meta, 3 entries, 4 events, 5 health
+-- KEYS  1 lease, 2 meta, 3 entries, 4 events, 5 health, 6 history
 -- ARGV  1 fencing token, 2 version before, 3 version after, 4 meta (JSON), 5 health (JSON),
 --       6 about how many events the stream keeps,
---       7 n, then n pairs of entry id and JSON,
+--       7 about how many revisions the page keeps, 8 the oldest that it keeps (ms since 1970),
+--       9 h, then h revisions for the history,
+--       then n, and n pairs of entry id and JSON,
 --       then for each event: m, then m field names and values in turn
 -- Returns "committed"; "already" when this very step was written before (a retry after an unknown
 -- outcome); "lease" when the page is not ours; "version" when another step came in between.
@@ -18,7 +20,8 @@ if version ~= ARGV[2] then
   return 'version'
 end
 
-local at = 7
+local history = tonumber(ARGV[9])
+local at = 10 + history
 local entries = tonumber(ARGV[at])
 local first_event = at + 1 + 2 * entries
 
@@ -29,6 +32,12 @@ while place <= #ARGV do
   local count = tonumber(ARGV[place])
   redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[6], '*', unpack(ARGV, place + 1, place + count))
   place = place + 1 + count
+end
+for revision = 10, 9 + history do
+  redis.call('XADD', KEYS[6], 'MAXLEN', '~', ARGV[7], '*', 'event', ARGV[revision])
+end
+if history > 0 then
+  redis.call('XTRIM', KEYS[6], 'MINID', '~', ARGV[8])
 end
 for pair = at + 1, first_event - 1, 2 do
   redis.call('HSET', KEYS[3], ARGV[pair], ARGV[pair + 1])

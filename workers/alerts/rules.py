@@ -46,8 +46,8 @@ class Raise(Struct, frozen=True):
 class Suppress(Struct, frozen=True):
     """Raise nothing, for this reason.
 
-    alert: set when the entry matched but is no news (baseline, uncertain, expired). A later edit must not
-    raise it either: an edit says that the labels changed, not that this one is new.
+    alert: set when the entry matched but is no news (baseline, uncertain, expired). A later edit
+    must not raise it either: an edit says that the labels changed, not that this one is new.
     """
 
     reason: Silence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +14,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service import config, history
 from service.config import GatewaySettings
 from service.errors import ConfigError, SubscriberError
+from service.events import EntryEvent
 from service.keys import Keys
 from service.observability import REGISTRY
 from workers.gateway.hub import Hub, judged
@@ -56,6 +58,8 @@ class Gateway:
                 web.get("/v1/feed", self._feed),
                 web.get("/v1/pages", self._pages),
                 web.get("/v1/pages/{page}", self._page),
+                web.get("/v1/pages/{page}/history", self._history),
+                web.get("/v1/pages/{page}/entries/{entry:.+}/revisions", self._revisions),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
@@ -106,6 +110,36 @@ class Gateway:
         details = {"cursor": snapshots[0].cursor, "entries": snapshots[0].entries}
         return _json(self._summary(snapshots[0]) | details)
 
+    async def _history(self, request: web.Request) -> web.Response:
+        """Every entry of a page as it was at a moment, or as it is."""
+        events = await self._events(request)
+        at = request.query.get("at")
+        moment = None if at is None else _moment(at)
+        return _json({"kept_since": _began(events), "entries": history.as_of(events, moment)})
+
+    async def _revisions(self, request: web.Request) -> web.Response:
+        """All that is kept of one entry; with `from` and `to`, what differs between two of them."""
+        events, wanted = await self._events(request), request.match_info["entry"]
+        kept = history.revisions(events, wanted)
+        if not kept:
+            raise NotFoundError("entry.unknown", f"nothing is kept of an entry {wanted!r}")
+        numbered = {str(one.revision): one.entry for one in kept}
+        pair = [request.query[name] for name in ("from", "to") if name in request.query]
+        if not pair:
+            return _json({"revisions": kept})
+        if len(pair) != 2 or not numbered.keys() >= set(pair):
+            said = f"give from and to, each one of {', '.join(numbered)}"
+            raise NotFoundError("revision.unknown", said)
+        before, after = (numbered[number] for number in pair)
+        return _json({"edits": history.difference(before, after)})
+
+    async def _events(self, request: web.Request) -> list[EntryEvent]:
+        page = request.match_info["page"]
+        events = await self._hub.reader.history(page)
+        if not events:
+            raise NotFoundError("page.unknown", f"nothing is kept of a page {page!r}")
+        return events
+
     def _summary(self, snapshot: PageSnapshot) -> dict[str, object]:
         return {
             "page": snapshot.page,
@@ -145,6 +179,18 @@ class NotFoundError(SubscriberError):
     """Not here."""
 
     status = 404
+
+
+def _moment(text: str) -> datetime:
+    """Raises SubscriberError when it is no time."""
+    try:
+        return config.moment(text)
+    except ConfigError as error:
+        raise SubscriberError(error.code, str(error)) from None
+
+
+def _began(events: Sequence[EntryEvent]) -> datetime:
+    return min(event.observed_at for event in events)
 
 
 def _json(value: object, status: int = 200, kind: str = "application/json") -> web.Response:

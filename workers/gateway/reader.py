@@ -11,7 +11,8 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from service.errors import CorruptionError
-from service.events import from_fields, structured
+from service.events import EntryEvent, from_fields, structured
+from service.history import unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
 from workers.gateway.protocol import (
@@ -64,6 +65,10 @@ class Reader:
         """Up to `most` stream entries after a position."""
         found = await self._redis.xrange(self._keys.events, min=f"({position}", count=most)
         return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
+
+    async def history(self, page: str) -> list[EntryEvent]:
+        """The events of a page's entries that are kept, oldest first."""
+        return unpacked(await self._redis.xrange(self._keys.history(page)))
 
     async def _pages(self) -> dict[bytes, bytes]:
         answer = self._redis.hgetall(self._keys.pages)
