@@ -191,7 +191,7 @@ class Poll:
     ) -> Polled:
         seen = healths.after_good(health, step.meta.status, at)
         after, events = await self._commit(state, step, seen, at, token)
-        if not state.meta.opened:
+        if not state.meta.opened and state.page.reading.older_pages:
             self._parts.clear()  # older pages are read for the baseline alone
         if step.meta.successor != state.meta.successor:
             await self.go_on(after)
