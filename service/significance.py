@@ -402,7 +402,9 @@ def _replacements(old: list[str], new: list[str]) -> list[str]:
 # --- polarity ------------------------------------------------------------------------------------
 
 # "no" is none before a number (No 10 Downing Street) and in Portuguese, where it means "in the".
-_PORTUGUESE = re.compile(r"\b(?:não|em|uma|dos|das|pelo|pela|são|ao)\b", re.IGNORECASE)
+_PORTUGUESE = re.compile(
+    r"\b(?:não|em|uma|há|da|os|dos|das|nos|nas|às|pelo|pela|são|ao)\b", re.IGNORECASE
+)
 _NEGATION = re.compile(
     r"\b(?:not|never|none|nobody|nothing|nor|neither|without|cannot|no(?!\.?\s*\d)|\w+n['’]t"
     r"|nie|nigdy|não|nunca|jamais|nicht|kein|keine|keinen|değil|لا|لم|لن|ليس|ليست)\b",

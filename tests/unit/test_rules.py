@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,12 @@ def test_what_the_rule_is_not_about_is_suppressed_with_its_reason(
 def test_nothing_in_the_baseline_alerts(kind: str, gained: tuple[str, ...]) -> None:
     event = seen(kind, gained=gained, baseline=True)
     assert decide(event, NOW, HOUR_S) == Suppress("baseline", alert_id(event, BREAKING))
+
+
+def test_what_may_be_an_entry_under_another_id_does_not_alert() -> None:
+    event = seen("published")
+    event = replace(event, data=replace(event.data, uncertain=True))
+    assert decide(event, NOW, HOUR_S) == Suppress("uncertain", alert_id(event, BREAKING))
 
 
 @pytest.mark.parametrize(

@@ -326,3 +326,23 @@ def test_vowel_marks_are_parts_of_words() -> None:
 def test_a_minus_at_the_start_counts_and_a_dash_does_not() -> None:
     assert title("-5 degrees", "5 degrees") == ("figure", ("-5 → 5",))
     assert title("- five left", "five left") == ("none", ())
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ("W wypadku zginęły 2 osoby.", "W wypadku zginęły 3 osoby.", "figure"),
+        ("Policja: napastnik nie żyje.", "Policja: napastnik żyje.", "polarity"),
+        ("Minister Kowalski jest w Łodzi.", "Minister Nowak jest w Łodzi.", "name"),
+        ("Polícia confirmou a morte.", "Polícia não confirmou a morte.", "polarity"),
+        ("Caiu no rio, há dez feridos", "Caiu em rio, há dez feridos", "rewrite"),
+        ("قتل 12 شخصا في الهجوم", "قتل 120 شخصا في الهجوم", "figure"),
+        ("قتل ١٢ شخصا في الهجوم", "قتل ١٣ شخصا في الهجوم", "figure"),
+        ("İstanbul'da yangın", "istanbul'da yangın", "none"),
+        ("ISPARTA'DA DEPREM", "ısparta'da deprem", "none"),
+    ],
+)
+def test_other_languages_are_read_for_what_can_be_told_in_them(
+    before: str, after: str, kind: str
+) -> None:
+    assert title(before, after)[0] == kind
