@@ -189,7 +189,7 @@ class Poll:
     async def _believe(
         self, state: PageState, health: Health, step: Step, at: datetime, token: int, size: int
     ) -> Polled:
-        seen = healths.after_good(health, step.meta.status, at)
+        seen = healths.after_good(health, step.meta, at)
         after, events = await self._commit(state, step, seen, at, token)
         if not state.meta.opened and state.page.reading.older_pages:
             self._parts.clear()  # older pages are read for the baseline alone

@@ -135,7 +135,7 @@ class Poller:
     def _health(self, before: Health, polled: Polled, now: datetime) -> Health:
         if polled.error is not None:
             return healths.after_bad(before, polled.error, now)
-        return healths.after_good(before, polled.state.meta.status, now)
+        return healths.after_good(before, polled.state.meta, now)
 
     def _pause_s(self, page: Page, pace: Pace, polled: Polled) -> float:
         asked_s = (polled.error.retry_after_s if polled.error else None) or 0.0
