@@ -315,6 +315,9 @@ def compare(expected: Expected, events: Sequence[Event], alerts: Sequence[AlertE
     def arrived(kind: str) -> Counter[Hashable]:
         return Counter(_key(e) for e in events if e.type == f"stoppress.{kind}")
 
+    def told(kind: str) -> Counter[Hashable]:
+        return Counter(a.data.entry.id for a in alerts if a.type == f"stoppress.alert.{kind}")
+
     return [
         Row("published", Counter(expected.published), arrived("entry.published")),
         Row("edited", Counter(expected.edited), arrived("entry.edited")),
@@ -322,7 +325,8 @@ def compare(expected: Expected, events: Sequence[Event], alerts: Sequence[AlertE
         Row("restored", Counter(), arrived("entry.restored")),
         Row("paused", Counter(["page"] * len(expected.paused)), arrived("page.paused")),
         Row("resumed", Counter(["page"] * len(expected.resumed)), arrived("page.resumed")),
-        Row("alerts", Counter(expected.alerts), Counter(a.data.entry.id for a in alerts)),
+        Row("alerts", Counter(expected.alerts), told("raised")),
+        Row("taken back", Counter(expected.retracted), told("retracted")),
     ]
 
 

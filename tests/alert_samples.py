@@ -20,6 +20,7 @@ from service.events import (
     PageChange,
     PageData,
     PageEvent,
+    Significance,
     chain,
     from_json,
 )
@@ -39,6 +40,8 @@ def entry_event(
     at: datetime | None = None,
     sequence: int = 1,
     title: str | None = "General killed in car bomb attack - reports",
+    changed: tuple[str, ...] = (),
+    significance: Significance | None = None,
 ) -> EntryEvent:
     """An entry event. kind: the last word of its type. at: when it was observed, by default now."""
     types: dict[str, EntryType] = {
@@ -61,6 +64,8 @@ def entry_event(
         baseline=baseline,
         observed=Observed(after=None, at=at),
         gained=gained,
+        changed=changed,
+        significance=significance,
     )
     change = EntryChange(types[kind], data, f"{kind}-{sequence}")
     (event,) = chain([change], sequence=sequence - 1, previousid=None, at=at)

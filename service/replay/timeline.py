@@ -46,7 +46,7 @@ class Expected(Struct, frozen=True):
     """All that the page did, in order, by entry id: what a follower must have seen, and no more.
 
     published: baseline included. alerts: entries off the baseline that were published with the
-    Breaking label or gained it. paused, resumed: the entry that came with the pause or ended it.
+    Breaking label or gained it; retracted: those of them that were withdrawn. paused, resumed: the entry that came with the pause or ended it.
     """
 
     published: tuple[str, ...]
@@ -54,6 +54,7 @@ class Expected(Struct, frozen=True):
     edited: tuple[tuple[str, Kind], ...]
     removed: tuple[str, ...]
     alerts: tuple[str, ...]
+    retracted: tuple[str, ...]
     paused: tuple[str, ...]
     resumed: tuple[str, ...]
 
@@ -76,7 +77,8 @@ class Timeline(Struct, frozen=True):
             baseline=tuple(entry.id for entry in self.steps[0].entries),
             edited=tuple((one.entry, one.what) for one in changes if one.what is not None),
             removed=ids("removed"),
-            alerts=_alerts(self.steps),
+            alerts=(alerts := _alerts(self.steps)),
+            retracted=tuple(entry for entry in ids("removed") if entry in alerts),
             paused=ids("paused"),
             resumed=ids("resumed"),
         )

@@ -17,7 +17,7 @@ from structlog.typing import EventDict
 from service.config import AlertSettings, WebhookSettings
 from service.connection import connect
 from service.errors import ConfigError, StoreError
-from service.events import AlertEvent, Event, from_fields, to_fields
+from service.events import AlertEvent, EntryEvent, Event, Significance, from_fields, to_fields
 from service.keys import Keys
 from tests.alert_samples import Receiver, entry_event, until
 from workers.alerts.ledger import Ledger
@@ -118,6 +118,11 @@ async def settle(redis: Redis, keys: Keys) -> None:
     await until_done(redis, keys.alerts, "channel:webhook:ops")
 
 
+async def settle_events(redis: Redis, keys: Keys) -> None:
+    """Until everything that was published is judged."""
+    await until_done(redis, keys.events, "alerts")
+
+
 async def raised(redis: Redis, keys: Keys) -> list[AlertEvent]:
     events = [from_fields(fields) for _, fields in await redis.xrange(keys.alerts)]
     assert all(isinstance(event, AlertEvent) for event in events)
@@ -188,6 +193,100 @@ async def test_further_edits_of_an_entry_that_alerted_give_none(
         await until(lambda: receiver.ids)
         await settle(redis, keys)
     assert len(await raised(redis, keys)) == len(receiver.ids) == 1
+
+
+def edited(sequence: int, **fields: Any) -> EntryEvent:
+    """An edit of a figure, unless told otherwise."""
+    given = {
+        "changed": ("body",),
+        "significance": Significance(kind="figure", evidence=("9 killed → 12 killed",)),
+    }
+    return entry_event("edited", sequence=sequence, **(given | fields))
+
+
+def types(receiver: Receiver) -> list[str]:
+    return [event.type.rpartition(".")[2] for _, event in receiver.received]
+
+
+async def test_an_alert_is_updated_when_its_story_changes_and_retracted_when_it_goes(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    typo = Significance(kind="typo", evidence=("teh → the",))
+    async with start():
+        await publish(redis, keys, entry_event(), edited(2), edited(3, significance=typo))
+        await publish(redis, keys, entry_event("removed", sequence=4), edited(5))
+        await publish(redis, keys, entry_event("restored", sequence=6))
+        await until(lambda: len(receiver.received) == 3)
+        await settle(redis, keys)
+    assert types(receiver) == ["raised", "updated", "retracted"]
+    assert receiver.received[1][1].data.reason == "figure: 9 killed → 12 killed"
+    assert len(set(receiver.ids)) == 3
+    (updated,) = named(logs, "alert.updated")
+    assert updated["reason"] == "figure: 9 killed → 12 killed"
+
+
+async def test_losing_the_label_retracts_and_gaining_it_again_raises_no_other(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start():
+        await publish(redis, keys, entry_event())
+        await publish(redis, keys, edited(2, labels=(), changed=("labels",)))
+        await publish(redis, keys, edited(3, gained=("breaking",), changed=("labels",)))
+        await until(lambda: len(receiver.received) == 2)
+        await settle(redis, keys)
+    assert types(receiver) == ["raised", "retracted"]
+
+
+async def test_what_never_raised_an_alert_is_neither_updated_nor_retracted(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    async with start():
+        await publish(redis, keys, entry_event(labels=()), entry_event(entry="e2", baseline=True))
+        await publish(redis, keys, entry_event("removed", labels=(), sequence=2))
+        await publish(redis, keys, edited(2, entry="e2"))
+        await publish(redis, keys, entry_event("removed", entry="e2", sequence=3))
+        await settle_events(redis, keys)
+    assert await raised(redis, keys) == []
+    assert receiver.received == []
+
+
+async def test_the_same_change_read_twice_has_its_effect_once(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    change = edited(2)
+    async with start(), start():
+        await publish(redis, keys, entry_event())
+        await until(lambda: receiver.received)
+        await publish(redis, keys, change, change, change)
+        await until(lambda: len(receiver.received) == 2)
+        await settle(redis, keys)
+    assert types(receiver) == ["raised", "updated"]
+
+
+async def test_a_change_waits_until_the_alert_itself_is_delivered(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver
+) -> None:
+    receiver.answers = [(503, {}), (503, {})]
+    async with start():
+        await publish(redis, keys, entry_event(), edited(2))
+        await until(lambda: len(receiver.received) == 4)
+        await settle(redis, keys)
+    assert types(receiver) == ["raised", "raised", "raised", "updated"]
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [(1, ["raised", "updated", "retracted"]), (2, ["raised", "updated"])],
+)
+async def test_a_channel_that_was_told_nothing_needs_no_retraction(
+    redis: Redis, keys: Keys, start: Start, receiver: Receiver, refused: int, told: list[str]
+) -> None:
+    receiver.answers = [(400, {})] * refused
+    async with start():
+        await publish(redis, keys, entry_event(), edited(2), entry_event("removed", sequence=3))
+        await until(lambda: len(receiver.received) == len(told))
+        await settle(redis, keys)
+    assert types(receiver) == told
 
 
 @pytest.mark.parametrize("why", ["baseline", "expired"])

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from msgspec.structs import replace
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from service.events import EntryEvent, from_fields, to_fields
+from service.events import EntryEvent, Significance, from_fields, to_fields
 from tests.alert_samples import PAGE, entry_event, page_event
-from workers.alerts.rules import BREAKING, Raise, Rule, Suppress, alert_id, decide
+from workers.alerts.rules import BREAKING, Change, Raise, Rule, Suppress, alert_id, decide
 
 NOW = datetime(2025, 4, 25, 9, 18, tzinfo=UTC)
 HOUR_S = 3600.0
@@ -48,8 +48,7 @@ def test_an_edit_that_gains_the_label_raises() -> None:
         (seen(labels=()), "no_label"),
         (seen(labels=("key", "Breaking")), "no_label"),
         (seen("edited", labels=("key",), gained=("key",)), "no_label"),
-        (seen("edited", labels=("breaking", "key"), gained=("key",)), "label_kept"),
-        (seen("removed"), "withdrawn"),
+        (seen("edited", labels=("breaking", "key"), gained=("key",)), "nothing_new"),
         (seen("restored"), "restored"),
     ],
 )
@@ -108,3 +107,70 @@ def test_entries_and_rules_have_alerts_of_their_own() -> None:
         for rule in (BREAKING, Rule("key", "normal"))
     }
     assert len(ids) == 4
+
+
+# --- what becomes of an alert --------------------------------------------------------------------
+
+
+def edit(kind: str, *evidence: str, changed: tuple[str, ...] = ("body",)) -> EntryEvent:
+    """An edit of an entry that keeps the label."""
+    significance = Significance(kind=kind, evidence=evidence)  # type: ignore[arg-type]
+    return seen("edited", changed=changed, significance=significance)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (edit("figure", "9 killed → 12 killed"), "figure: 9 killed → 12 killed"),
+        (edit("polarity", "will → will not"), "polarity: will → will not"),
+        (edit("name", "Smith → Jones"), "name: Smith → Jones"),
+        (edit("correction"), "correction"),
+        (edit("rewrite", changed=("title",)), "the headline changed"),
+        (edit("append", changed=("title", "body")), "the headline changed"),
+    ],
+)
+def test_an_edit_of_what_was_said_updates(event: EntryEvent, reason: str) -> None:
+    decision = decide(event, NOW, HOUR_S)
+    assert isinstance(decision, Change)
+    alert = decision.event
+    assert (alert.type, alert.data.reason) == ("stoppress.alert.updated", reason)
+    assert alert.data.alert == alert_id(event, BREAKING)
+    assert alert.id not in (alert.data.alert, event.id)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        edit("none", changed=("title",)),
+        edit("typo", changed=("title",)),
+        edit("append"),
+        edit("label", changed=("labels",)),
+        edit("rewrite"),
+    ],
+)
+def test_an_edit_that_leaves_what_was_said_true_updates_nothing(event: EntryEvent) -> None:
+    assert decide(event, NOW, HOUR_S) == Suppress("nothing_new")
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (seen("removed"), "its entry was withdrawn"),
+        (seen("removed", labels=()), "its entry was withdrawn"),
+        (seen("edited", labels=(), changed=("labels",)), "it has lost the label breaking"),
+    ],
+)
+def test_what_is_not_so_any_more_is_retracted(event: EntryEvent, reason: str) -> None:
+    decision = decide(event, NOW, HOUR_S)
+    assert isinstance(decision, Change)
+    assert (decision.event.type, decision.event.data.reason) == (
+        "stoppress.alert.retracted",
+        reason,
+    )
+
+
+def test_every_event_of_an_alert_has_an_id_of_its_own() -> None:
+    events = [seen(), edit("figure", "1 → 2"), seen("removed", sequence=3)]
+    decisions = [decide(event, NOW, HOUR_S) for event in events]
+    ids = {one.event.id for one in decisions if not isinstance(one, Suppress)}
+    assert len(ids) == 3

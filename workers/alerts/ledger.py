@@ -1,16 +1,19 @@
 """The ledger: what was raised, and how far each channel is with it. One Redis hash for each alert.
 
-Fields: `state` (raised, or why it never will be: baseline, expired), `event`, `rule`, `raised_at`;
-and for each channel `<channel>:state` (sending, delivered, dead), `:attempts`, `:sending_at`,
-`:delivered_at`, `:reason`. A try is recorded before it is made and again after, so that after a
-crash it is known what may have been sent. Decides nothing.
+Fields: `state` (raised, updated, retracted, or why it never will be raised: baseline, uncertain,
+expired), `event`, `rule`, `raised_at`; `done:<event>`, a number, for each later change; for each
+channel `<channel>:state` (sending, delivered, dead), `:attempts`, `:sending_at`, `:delivered_at`,
+`:reason`, for what came after the raising as `<channel>:<event>:state` and so on. A try is recorded
+before it is made and again after, so that after a crash it is known what may have been sent.
+Decides nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +21,7 @@ from redis.asyncio import Redis
 
 from service.events import AlertEvent, rfc3339, to_fields
 from service.keys import Keys
+from workers.alerts.rules import TRANSITIONS, state_of
 from workers.consumer import DEAD_LETTERS, send_once
 
 # Far longer than any deadline; afterwards the memory is given back.
@@ -25,14 +29,31 @@ KEEP_S = 30 * 24 * 3600
 _LUA = Path(__file__).parent / "lua"
 
 
+ChannelState = Literal["sending", "delivered", "dead"]
+SETTLED = ("delivered", "dead")
+
+
 class Reservation(Struct, frozen=True):
-    """state: sending when a try may be made now, else how the alert was settled before.
+    """state: sending when a try may be made now, else how the event was settled before.
 
     attempt: the number of this try, from 1; when settled, of the last one.
     """
 
-    state: Literal["sending", "delivered", "dead"]
+    state: ChannelState
     attempt: int
+
+
+class Before(Struct, frozen=True):
+    """What a channel has done with an alert until now.
+
+    is_raised: its raising was delivered or given up. is_settled: so were all later changes of it.
+    was_told: some of it was delivered.
+    """
+
+    raised_at: datetime | None
+    is_raised: bool
+    is_settled: bool
+    was_told: bool
 
 
 class Ledger:
@@ -46,6 +67,7 @@ class Ledger:
         send_once(redis)
         self._redis, self._keys, self._max_events = redis, keys, max_events
         self._raise = redis.register_script((_LUA / "raise.lua").read_text())
+        self._change = redis.register_script((_LUA / "change.lua").read_text())
         self._reserve = redis.register_script((_LUA / "reserve.lua").read_text())
         self._bury = redis.register_script((_LUA / "bury.lua").read_text())
 
@@ -64,6 +86,39 @@ class Ledger:
         )  # fmt: skip
         return bool(raised)
 
+    async def change(self, event: AlertEvent) -> bool:
+        """Bring an alert into the state of this event and append that to the alerts stream.
+
+        True when that was done now; False, and nothing done, when the alert does not stand or this
+        event has had its effect.
+        """
+        state = state_of(event)
+        may_come_from = TRANSITIONS[state]
+        before = await self._change(
+            keys=[self._keys.ledger(event.data.alert), self._keys.alerts],
+            args=[
+                KEEP_S, self._max_events, state, event.id,
+                len(may_come_from), *may_come_from, *_flat(event),
+            ],
+        )  # fmt: skip
+        return before.decode() in may_come_from
+
+    async def before(self, event: AlertEvent, channel: str) -> Before:
+        """How far a channel is with what came before this event of an alert."""
+        found = await _answer(self._redis.hgetall(self._keys.ledger(event.data.alert)))
+        fields = {key.decode(): value.decode() for key, value in found.items()}
+        changes = {k.removeprefix("done:"): int(v) for k, v in fields.items() if "done:" in k}
+        own = changes.get(event.id, 0)
+        earlier = [f"{channel}:{key}" for key, number in changes.items() if number < own]
+        first, *states = (fields.get(f"{place}:state") for place in (channel, *earlier))
+        raised_at = fields.get("raised_at")
+        return Before(
+            raised_at=datetime.fromisoformat(raised_at) if raised_at else None,
+            is_raised=first in SETTLED,
+            is_settled=all(state in SETTLED for state in states),
+            was_told="delivered" in (first, *states),
+        )
+
     async def suppress(self, alert: str, reason: str) -> None:
         """Note that an alert is not to be raised, unless it was."""
         async with self._redis.pipeline(transaction=True) as step:
@@ -71,17 +126,18 @@ class Ledger:
             step.expire(self._keys.ledger(alert), KEEP_S)
             await step.execute()
 
-    async def reserve(self, alert: str, channel: str, now: datetime) -> Reservation:
-        """Record a try before it is made; nothing when the alert is settled on this channel."""
+    async def reserve(self, event: AlertEvent, channel: str, now: datetime) -> Reservation:
+        """Record a try before it is made; nothing when the event is settled on this channel."""
         answer = await self._reserve(
-            keys=[self._keys.ledger(alert)], args=[channel, rfc3339(now), KEEP_S]
+            keys=[self._keys.ledger(event.data.alert)],
+            args=[_place(event, channel), rfc3339(now), KEEP_S],
         )
         return msgspec.convert({"state": answer[0].decode(), "attempt": answer[1]}, Reservation)
 
-    async def delivered(self, alert: str, channel: str, now: datetime) -> None:
+    async def delivered(self, event: AlertEvent, channel: str, now: datetime) -> None:
         """Record that a try succeeded."""
-        ledger = self._keys.ledger(alert)
-        settled = (f"{channel}:state", "delivered", f"{channel}:delivered_at", rfc3339(now))
+        ledger, place = self._keys.ledger(event.data.alert), _place(event, channel)
+        settled = (f"{place}:state", "delivered", f"{place}:delivered_at", rfc3339(now))
         async with self._redis.pipeline(transaction=True) as step:
             step.hset(ledger, items=list(settled))
             step.expire(ledger, KEEP_S)
@@ -96,9 +152,18 @@ class Ledger:
         letter = ("channel", channel, "reason", reason, "died_at", rfc3339(now))
         died = await self._bury(
             keys=[self._keys.ledger(event.data.alert), self._keys.dead],
-            args=[channel, reason, KEEP_S, DEAD_LETTERS, *_flat(event), *letter],
+            args=[_place(event, channel), reason, KEEP_S, DEAD_LETTERS, *_flat(event), *letter],
         )
         return bool(died)
+
+
+def _place(event: AlertEvent, channel: str) -> str:
+    """Where the ledger keeps how far a channel is with an event."""
+    return channel if state_of(event) == "raised" else f"{channel}:{event.id}"
+
+
+async def _answer(answer: object) -> dict[bytes, bytes]:
+    return await cast("Awaitable[dict[bytes, bytes]]", answer)
 
 
 def _flat(event: AlertEvent) -> list[str | bytes]:

@@ -28,8 +28,8 @@ from service.observability import ALERTS, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
 from workers.alerts.channels.webhook import WebhookChannel
-from workers.alerts.ledger import Ledger
-from workers.alerts.rules import Raise, Silence, Suppress, decide
+from workers.alerts.ledger import Before, Ledger
+from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
 from workers.consumer import REDIS_ERRORS, Consumer, Fields, backoff_s, process_name
 
 Clock = Callable[[], datetime]
@@ -79,6 +79,8 @@ class Raising:
         match decide(event, self._now(), self._deadline_s):
             case Raise(event=alert):
                 await self._raise(alert)
+            case Change(event=alert):
+                await self._change(alert)
             case Suppress(reason=reason, alert=alert_id):
                 await self._suppress(event, reason, alert_id)
 
@@ -99,6 +101,16 @@ class Raising:
         ALERTS.labels(rule=alert.data.rule).inc()
         log.info("alert.raised", **_about(alert), lag_ms=_lag_ms(alert, self._now()))
 
+    async def _change(self, alert: AlertEvent) -> None:
+        changed = await self._ledger.change(alert)
+        self._checkpoint("alert.changed")
+        state = state_of(alert)
+        if not changed:
+            log.debug("alert.suppressed", **_about(alert), reason=f"not_to_be_{state}")
+            return
+        lag_ms, reason = _lag_ms(alert, self._now()), alert.data.reason[:200]
+        log.info(f"alert.{state}", **_about(alert), reason=reason, lag_ms=lag_ms)
+
 
 class Delivery:
     """Handles the alerts stream for one channel: tries until delivered, refused, or too late."""
@@ -112,6 +124,9 @@ class Delivery:
     async def handle(self, message_id: bytes, fields: Fields) -> None:
         """Settle one alert event. Raises CorruptionError when the message is none."""
         event = alert_in(fields)
+        if not await self._is_wanted(event):
+            log.debug("alert.suppressed", **self._about(event), reason="never_delivered")
+            return
         if self._left_s(event) <= 0:
             await self._give_up(event, "expired", "not delivered before its deadline")
             return
@@ -124,9 +139,31 @@ class Delivery:
                 return
             await self._back_off(event, attempt, failure)
 
+    async def _is_wanted(self, event: AlertEvent) -> bool:
+        """Whether this channel is to hear of it, once it is through with what came before.
+
+        What was never delivered needs no retraction. An update is news of its own.
+        """
+        if (state := state_of(event)) == "raised":
+            return True
+        attempt = 0
+        while True:
+            before = await self._ledger.before(event, self.channel.name)
+            is_through = before.is_settled and self._is_raised(event, before)
+            if is_through or self._left_s(event) <= 0:
+                return before.was_told or state == "updated"
+            attempt += 1
+            await self._sleep(backoff_s(attempt, random.random()))  # noqa: S311
+
+    def _is_raised(self, event: AlertEvent, before: Before) -> bool:
+        """Is the raising settled here, or too old to be delivered any more?"""
+        allowed = event.data.deadline - event.observed_at
+        raised_at = before.raised_at
+        return before.is_raised or raised_at is None or self._now() > raised_at + allowed
+
     async def _reserve(self, event: AlertEvent) -> int | None:
         """The number of the try that may be made now; None when the alert is settled here."""
-        reservation = await self._ledger.reserve(event.data.alert, self.channel.name, self._now())
+        reservation = await self._ledger.reserve(event, self.channel.name, self._now())
         if reservation.state == "sending":
             self._checkpoint("alert.reserved")
             return reservation.attempt
@@ -151,7 +188,7 @@ class Delivery:
         failures = 0
         while True:
             try:
-                await self._ledger.delivered(event.data.alert, self.channel.name, self._now())
+                await self._ledger.delivered(event, self.channel.name, self._now())
                 return
             except REDIS_ERRORS:
                 failures += 1

@@ -12,18 +12,28 @@ from rich.text import Text
 from service.events import AlertEvent
 from service.plain import plain
 from workers.alerts.channels import Undeliverable
+from workers.alerts.rules import State, state_of
 
 TITLE_CHARACTERS = 200
 
 
+_LATER: dict[State, tuple[str, str]] = {
+    "raised": ("", "bold"),
+    "updated": (" UPDATED", "bold"),
+    "retracted": (" RETRACTED", "bold strike"),
+}
+
+
 def line(event: AlertEvent, zone: tzinfo | None) -> Text:
     """The line for an alert. zone: of the time shown, None for this machine's."""
-    entry, page = event.data.entry, event.data.page
+    entry, page, state = event.data.entry, event.data.page, state_of(event)
     moment = (entry.published or datetime.fromisoformat(event.time)).astimezone(zone)
+    word, style = _LATER[state]
     return Text.assemble(
-        (plain(event.data.rule).upper(), "bold white on red"),
+        (plain(event.data.rule).upper() + word, "bold white on red"),
         (f" {moment:%H:%M} ", "dim"),
-        (_title(event), "bold"),
+        (_title(event), style),
+        "" if state == "raised" else f" ({plain(event.data.reason)})",
         (f" — {plain(page.title or page.id)} ", "dim"),
         (plain(entry.url or page.url), "cyan"),
     )
