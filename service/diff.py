@@ -90,12 +90,14 @@ class Doubt(Struct, frozen=True):
 class Step(Struct, frozen=True):
     """What a snapshot changes: events to be, and the meta but for their place in the chain.
 
-    rebased: entries as another source reads them, which is no event.
+    rebased: entries as another source reads them, learned: fields that no answer had a place for
+    before; neither is an event.
     """
 
     changes: tuple[Change, ...]
     meta: PageMeta
     rebased: dict[str, EntryState] = {}
+    learned: dict[str, dict[str, object]] = {}
 
 
 def diff(
@@ -138,7 +140,14 @@ def advance(
         last_event_id=events[-1].id if events else state.meta.last_event_id,
     )
     entries = fold(state.entries, events) | step.rebased
+    for key, fields in step.learned.items():
+        entries[key] = _taught(entries[key], fields)
     return events, PageState(page=state.page, meta=meta, entries=entries)
+
+
+def _taught(state: EntryState, fields: dict[str, object]) -> EntryState:
+    entry = msgspec.structs.replace(state.entry, **fields)
+    return msgspec.structs.replace(state, entry=entry, digest=content_digest(entry))
 
 
 def fold(entries: Mapping[str, EntryState], events: Sequence[Event]) -> dict[str, EntryState]:
@@ -289,6 +298,7 @@ def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clo
         state.meta,
         source=snapshot.source,
         variant=snapshot.variant,
+        silent=snapshot.silent,
         head=_merged(state.meta.head, snapshot.head),
         heads=(),
         clocks=clocks,
@@ -342,6 +352,7 @@ class _Differ:
             opened=True,
             source=self.snapshot.source,
             variant=self.snapshot.variant,
+            silent=self._silent(),
             successor=self.successor,
             head=self.head,
             heads=self.heads[-EARLIER_KEPT:],
@@ -354,7 +365,14 @@ class _Differ:
             horizon=self._oldest() if self.gap or not self.meta.opened else self.meta.horizon,
             last_good_poll=self.snapshot.seen_at,
         )
-        return Step(changes=tuple(self.changes), meta=meta)
+        learned = {key: fields for key, fields in self.matched.learned.items() if fields}
+        return Step(changes=tuple(self.changes), meta=meta, learned=learned)
+
+    def _silent(self) -> tuple[str, ...]:
+        """Fields of which nothing could be known until now."""
+        if not self.meta.opened:
+            return self.snapshot.silent
+        return tuple(name for name in self.meta.silent if name in self.snapshot.silent)
 
     def _open(self) -> None:
         for entry in self.matched.seen:

@@ -34,11 +34,15 @@ ABSENT = frozenset({400, 404, 405, 406, 410})
 
 
 class Request(Struct, frozen=True):
-    """What to fetch, and the validators of the body that we hold."""
+    """What to fetch, and the validators of the body that we hold.
+
+    exact: the address is sent as it is, as a page named it, and not spelt anew (RFC 3986, 6.2.2).
+    """
 
     url: str
     etag: str | None = None
     last_modified: str | None = None
+    exact: bool = False
 
 
 class Fetched(Struct, frozen=True):
@@ -87,7 +91,7 @@ class Fetcher:
 
     async def fetch(self, request: Request) -> Fetched | NotModified:
         """Get a page. Raises PageError when it cannot be had, ConfigError without a contact."""
-        url = URL(request.url)
+        url = URL(request.url, encoded=request.exact)
         require_contact(url, self._contact)
         await self._ask_robots(url)
         headers = {"Accept": "text/html, application/json;q=0.9, text/plain;q=0.8, */*;q=0.5"}
@@ -108,7 +112,7 @@ class Fetcher:
         Raises PageError when it cannot be had.
         """
         try:
-            fetched = await self.fetch(Request(address))
+            fetched = await self.fetch(Request(address, exact=True))
         except PageError as error:
             if error.status not in ABSENT:
                 raise

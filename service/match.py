@@ -29,6 +29,7 @@ class Matched(Struct, frozen=True):
     seen: its entries, oldest first. missing: known entries of the last window that this one should
     show and doesn't, oldest first. withdrawn: known entries that the page says are gone. window:
     the new window with the missing ones kept in place. digests: content digest of each seen entry.
+    learned: fields of known entries that no answer before this one had a place for.
     uncertain: ids of which it cannot be told whether they are one entry or two.
     """
 
@@ -38,12 +39,14 @@ class Matched(Struct, frozen=True):
     withdrawn: tuple[str, ...]
     window: tuple[str, ...]
     aliases: dict[str, str]
+    learned: dict[str, dict[str, object]]
     uncertain: frozenset[str] = frozenset()
 
 
 def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -> Matched:
     """Bring a snapshot and what is known of its page together."""
     entries = oldest_first(snapshot.entries)
+    entries, learned = _told(entries, meta, known, snapshot)
     now = {entry.id: _digest(entry, _known_as(entry.id, meta, known)) for entry in entries}
     ids = _identify(meta, known, now)
     told, uncertain = _alike(meta, known, snapshot, entries, ids)
@@ -65,8 +68,35 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
             [entry.id for entry in seen], meta.window, lost if snapshot.partial else missing
         ),
         aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
+        learned=learned,
         uncertain=uncertain,
     )
+
+
+def _told(
+    entries: tuple[Entry, ...],
+    meta: PageMeta,
+    known: Mapping[str, EntryState],
+    snapshot: Snapshot,
+) -> tuple[tuple[Entry, ...], dict[str, dict[str, object]]]:
+    """The entries with what is known of them where this answer, or those before, had no place.
+
+    Also what this one says there for the first time, by our id.
+    """
+    fields = (*snapshot.silent, *(name for name in meta.silent if name not in snapshot.silent))
+    if not fields or not meta.opened:
+        return entries, {}
+    told, learned = [], {}
+    for entry in entries:
+        state = _known_as(entry.id, meta, known)
+        if state is None:
+            told.append(entry)
+            continue
+        kept = {name: getattr(state.entry, name) for name in fields}
+        told.append(msgspec.structs.replace(entry, **kept))
+        new = {n: getattr(entry, n) for n in fields if n not in snapshot.silent}
+        learned[state.entry.id] = {n: value for n, value in new.items() if value != kept[n]}
+    return tuple(told), learned
 
 
 def _known_as(native: str, meta: PageMeta, known: Mapping[str, EntryState]) -> EntryState | None:

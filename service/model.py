@@ -219,6 +219,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     partial: what is absent says nothing, as in a log of changes: only `withdrawn` takes away.
     withdrawn: ids that the page itself says are gone (tombstones).
     undated: ids of entries whose time came without a date, so that their day was filled in.
+    silent: fields of an entry that this answer has no place for; what is known of them stays.
     modified: when the page says that it last changed. successor: where it says that it goes on.
     warnings: what `stoppress check` should tell a person; never an event.
     """
@@ -232,6 +233,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     partial: bool = False
     withdrawn: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
     modified: datetime | None = None
     successor: str | None = None
     warnings: tuple[str, ...] = ()
@@ -365,7 +367,7 @@ class PageMeta(Struct, frozen=True, kw_only=True):
 
     version counts commits, sequence counts events. source, variant: how the page is read, which
     never changes by itself. opened: a first snapshot was accepted. successor: where the page said
-    that it goes on.
+    that it goes on. silent: fields of which nothing could be known yet.
     window: the entry ids of the last good snapshot, oldest first, with pending removals kept in
     their place. horizon: the oldest published time of the baseline. heads: digests of earlier
     heads. aliases: ids that the publisher re-issued, mapped to the id we publish. pending: by entry
@@ -378,6 +380,7 @@ class PageMeta(Struct, frozen=True, kw_only=True):
     last_event_id: str | None = None
     source: str | None = None
     variant: str = ""
+    silent: tuple[str, ...] = ()
     opened: bool = False
     successor: str | None = None
     head: Head = Head()

@@ -138,14 +138,15 @@ def with_lines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_source_is_given_the_answers_that_it_wants(redis: Redis, keys: Keys) -> None:
     async with site() as served, desk(redis, keys, served.url) as page:
-        served.answers = {"/live": "a\n-> /one\n->! /two?x=1", "/one": "b", "/two?x=1": "c"}
+        served.answers = {"/live": "a\n-> /one\n->! /two?x=%2F1", "/one": "b"}
+        served.answers["/two?x=%2F1"] = "c"
         assert set(await page.shown()) == {"a", "b", "c"}
-        served.answers["/two?x=1"] = "c\nd"
+        served.answers["/two?x=%2F1"] = "c\nd"
         await page.shown()
         assert "d" in page.state.meta.window
         assert [path for path in served.asked if path != "/robots.txt"] == [
-            *("/live", "/one", "/two?x=1"),
-            *("/live", "/two?x=1"),
+            *("/live", "/one", "/two?x=%2F1"),
+            *("/live", "/two?x=%2F1"),
         ]
 
 

@@ -550,3 +550,25 @@ def test_what_came_after_we_left_the_page_before_is_news_on_its_successor() -> N
     _, _, events = see(state, page_of(numbers(1, 2, 3)))
     flags = [event.data.baseline for event in events if isinstance(event, EntryEvent)]
     assert flags == [True, True, False]
+
+
+# --- what an answer has no place for -------------------------------------------------------------
+
+
+def test_a_field_that_answers_had_no_place_for_is_learned_without_an_edit() -> None:
+    poor = [entry(n, title=None) for n in (1, 2)]
+    state = see(new_state(), saying(page_of(poor), silent=("title",)))[1]
+    kinds, state, _ = see(state, page_of(numbers(1, 2)))
+    assert kinds == []
+    assert state.entries["e1"].entry.title == "Title 1"
+    kinds, state, _ = see(state, page_of([entry(1, title="Another"), entry(2)]))
+    assert kinds == ["entry.edited e1"]
+
+
+def test_what_an_answer_has_no_place_for_stays_as_it_was() -> None:
+    state = opened(*numbers(1, 2))
+    poor = [entry(1, title=None), entry(2, title=None, text="New words.")]
+    kinds, state, _ = see(state, saying(page_of(poor), silent=("title",)))
+    assert kinds == ["entry.edited e2"]
+    assert state.entries["e2"].entry.title == "Title 2"
+    assert see(state, page_of([entry(1), changed(2, "New words.")]))[0] == []
