@@ -37,7 +37,7 @@ from service.events import (
     chain,
 )
 from service.history import changed_fields, text_edits
-from service.match import Matched, is_pinned, match
+from service.match import Matched, is_pinned, match, past
 from service.model import (
     Clocks,
     Entry,
@@ -237,20 +237,23 @@ def _implausible(
 ) -> Doubt | None:
     """Does this look like another page, or like part of one?"""
     window = [key for key in state.meta.window if not state.entries[key].removed]
-    if snapshot.partial or not window:
+    remembered = [key for key in past(state.meta) if not state.entries[key].removed]
+    if snapshot.partial or not remembered:
         return None
     if not matched.seen:
-        return Doubt("page.emptied", f"all of its {len(window)} entries vanished", fix=BEGIN_AGAIN)
+        return Doubt(
+            "page.emptied", f"all of its {len(remembered)} entries vanished", fix=BEGIN_AGAIN
+        )
     strange = not any(entry.id in state.entries for entry in matched.seen)
     if strange and _is_renamed(state.meta.head, snapshot.head):
         detail = f"it calls itself {snapshot.head.url}, and none of its entries was there before"
         return Doubt("page.other_page", detail, fix=BEGIN_AGAIN)
-    if len(window) < FEWEST_FOR_DOUBT:
+    if len(remembered) < FEWEST_FOR_DOUBT:
         return None
     if strange and not _in_gap(state, snapshot, policy):
         detail = f"none of its {len(matched.seen)} entries was there before"
         return Doubt("page.no_overlap", detail, fix=BEGIN_AGAIN)
-    lost = len(matched.missing)
+    lost = len(set(window) & set(matched.missing))
     if lost >= FEWEST_FOR_DOUBT and lost > policy.mass_loss * len(window):
         detail = f"{lost} of {len(window)} entries vanished at once"
         return Doubt("page.mass_loss", detail, fix=BEGIN_AGAIN)
@@ -303,6 +306,7 @@ def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clo
         heads=(),
         clocks=clocks,
         window=tuple(entry.id for entry in matched.seen),
+        below=(),
         pending={},
         aliases=matched.aliases,
         last_good_poll=snapshot.seen_at,
@@ -360,6 +364,7 @@ class _Differ:
             degraded=False,
             clocks=clocks,
             window=self.matched.window,
+            below=self.matched.below,
             pending=self.pending,
             aliases=self.matched.aliases,
             horizon=self._oldest() if self.gap or not self.meta.opened else self.meta.horizon,
@@ -491,13 +496,20 @@ class _Differ:
         if on_top and self.status == "paused" and not pauses:
             self._turn("live", entry.published)
         self.current[entry.id] = entry
-        baseline = below and self._was_there(entry)
+        baseline = (below and self._was_there(entry)) or self._is_dug_out(entry)
         uncertain = entry.id in self.matched.uncertain
         self._entry(
             "stoppress.entry.published", entry, revision=1, baseline=baseline, uncertain=uncertain
         )
         if on_top and self.status == "live" and pauses:
             self._turn("paused", entry.published)
+
+    def _is_dug_out(self, entry: Entry) -> bool:
+        """Was an old entry pinned on top, from below all that is shown? Then it is no news."""
+        if not is_pinned(entry) or entry.published is None:
+            return False
+        oldest = self._oldest()
+        return oldest is not None and entry.published < oldest
 
     def _was_there(self, entry: Entry) -> bool:
         """Did an entry from below the baseline slide up into the window? Then it is no news.
@@ -636,7 +648,9 @@ def _merged(before: Head, now: Head) -> Head:
 
 def _is_older(now: Entry, before: Entry) -> bool:
     """Does the publisher date this wording before the one that we know?"""
-    return now.updated is not None and before.updated is not None and now.updated < before.updated
+    if before.updated is None:
+        return False
+    return now.updated is None or now.updated < before.updated
 
 
 def _head_digest(head: Head) -> str:

@@ -101,7 +101,7 @@ def alike(one: Seen, other: Seen) -> float:
     new, gone = one.entry, other.entry
     text, title = _ratios(new, gone)
     if not new.published or not gone.published:
-        return 0.5 * text + 0.2 * title + 0.3 * (one.under == other.under)
+        return 0.5 * text + 0.2 * title + 0.3 if one.under == other.under else 0.0
     if new.published == gone.published:
         return 0.5 * text + 0.2 * title + 0.3
     is_told_again = text == title == 1.0 and len(new.text.split()) >= TELLING_WORDS

@@ -18,6 +18,8 @@ from msgspec import Struct
 from service.likeness import Seen, likeness
 from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest, says_same
 
+# How many entries that slid out of the window are remembered by place.
+BELOW_KEPT = 100
 # A clock time without a date was read for the wrong day, also over a change of clocks.
 _DAY = timedelta(days=1)
 _CLOCK_CHANGE = timedelta(hours=1)
@@ -26,10 +28,10 @@ _CLOCK_CHANGE = timedelta(hours=1)
 class Matched(Struct, frozen=True):
     """A snapshot under our ids.
 
-    seen: its entries, oldest first. missing: known entries of the last window that this one should
-    show and doesn't, oldest first. withdrawn: known entries that the page says are gone. window:
-    the new window with the missing ones kept in place. digests: content digest of each seen entry.
-    learned: fields of known entries that no answer before this one had a place for.
+    seen: its entries, oldest first. missing: known entries that this one should show and doesn't,
+    oldest first. withdrawn: known entries that the page says are gone. window: the new window with
+    the missing ones kept in place. below: what slid out of it. digests: content digest of each seen
+    entry. learned: fields of known entries that no answer before this one had a place for.
     uncertain: ids of which it cannot be told whether they are one entry or two.
     """
 
@@ -38,6 +40,7 @@ class Matched(Struct, frozen=True):
     missing: tuple[str, ...]
     withdrawn: tuple[str, ...]
     window: tuple[str, ...]
+    below: tuple[str, ...]
     aliases: dict[str, str]
     learned: dict[str, dict[str, object]]
     uncertain: frozenset[str] = frozenset()
@@ -56,6 +59,9 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
     withdrawn = _withdrawn(meta, known, snapshot, seen)
     lost = _lost(meta, known, seen, withdrawn)
     missing = _missing(meta, known, snapshot, seen, lost)
+    window_before = set(meta.window)
+    kept = [key for key in lost if key in window_before] if snapshot.partial else missing
+    window = _merge([entry.id for entry in seen], past(meta), kept)
     return Matched(
         seen=seen,
         digests={
@@ -64,9 +70,8 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
         },
         missing=tuple(missing),
         withdrawn=withdrawn,
-        window=_merge(
-            [entry.id for entry in seen], meta.window, lost if snapshot.partial else missing
-        ),
+        window=window,
+        below=_below(lost, window),
         aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
         learned=learned,
         uncertain=uncertain,
@@ -97,6 +102,16 @@ def _told(
         new = {n: getattr(entry, n) for n in fields if n not in snapshot.silent}
         learned[state.entry.id] = {n: value for n, value in new.items() if value != kept[n]}
     return tuple(told), learned
+
+
+def past(meta: PageMeta) -> tuple[str, ...]:
+    """Every entry that the page has shown and that is remembered by place, oldest first."""
+    return (*meta.below, *meta.window)
+
+
+def _below(lost: list[str], window: tuple[str, ...]) -> tuple[str, ...]:
+    shown = set(window)
+    return tuple(key for key in lost if key not in shown)[-BELOW_KEPT:]
 
 
 def _known_as(native: str, meta: PageMeta, known: Mapping[str, EntryState]) -> EntryState | None:
@@ -137,9 +152,9 @@ def _lost(
     seen: Sequence[Entry],
     withdrawn: tuple[str, ...],
 ) -> list[str]:
-    """Entries of the last window that this snapshot does not show, in their order."""
+    """Entries that were shown before and that this snapshot does not show, in their order."""
     elsewhere = {entry.id for entry in seen} | set(withdrawn)
-    return [key for key in meta.window if key not in elsewhere and not known[key].removed]
+    return [key for key in past(meta) if key not in elsewhere and not known[key].removed]
 
 
 def _missing(
@@ -151,7 +166,7 @@ def _missing(
 ) -> list[str]:
     if snapshot.partial:
         return []
-    return lost if snapshot.complete else _inside(lost, meta.window, known, seen)
+    return lost if snapshot.complete else _inside(lost, meta, known, seen)
 
 
 def _alike(
@@ -165,11 +180,11 @@ def _alike(
     seen = [_under(entry, ids[entry.id]) for entry in entries]
     if all(entry.id in known for entry in seen):
         return {}, frozenset()
-    missing = set(_missing(meta, known, snapshot, seen, _lost(meta, known, seen, ())))
-    if not missing:
+    lost = set(_lost(meta, known, seen, ()))
+    if not lost or snapshot.partial:
         return {}, frozenset()
     shown = {entry.id for entry in seen} & known.keys()
-    gone = _standing([(key, known[key].entry) for key in meta.window], missing, shown)
+    gone = _standing([(key, known[key].entry) for key in past(meta)], lost, shown)
     strangers = {entry.id for entry in seen if entry.id not in known}
     new = _standing([(entry.id, entry) for entry in seen], strangers, shown)
     found = likeness(new, gone)
@@ -216,7 +231,7 @@ def _identify(
     ids = {native: meta.aliases.get(native, native) for native in now}
     same = {own for n, own in ids.items() if own in known and known[own].digest == now[n]}
     strangers = {native: now[native] for native, own in ids.items() if own not in same}
-    gone = [key for key in meta.window if key not in same and not known[key].removed]
+    gone = [key for key in past(meta) if key not in same and not known[key].removed]
     digests = Counter(strangers.values()) + Counter(known[key].digest for key in gone)
     owners = {known[key].digest: key for key in gone}
     claims = {n: owners[c] for n, c in strangers.items() if c in owners and digests[c] == 2}
@@ -233,23 +248,42 @@ def _without_conflicts(ids: dict[str, str]) -> dict[str, str]:
 
 def _inside(
     lost: list[str],
-    window: tuple[str, ...],
+    meta: PageMeta,
     known: Mapping[str, EntryState],
     seen: Sequence[Entry],
 ) -> list[str]:
-    """Those of the lost that have a visible older neighbour: the window has not moved past them."""
-    anchors = {entry.id for entry in seen if not is_pinned(entry)}
-    times = [entry.published for entry in seen if entry.published and not is_pinned(entry)]
-    oldest = min(times, default=None)
-    places = {key: place for place, key in enumerate(window)}
-    first = min((places[key] for key in anchors & places.keys()), default=len(window))
+    """Those of the lost that have a visible older neighbour: the window has not moved past them.
+
+    One whose removal is being confirmed stays missing while something older than it is shown,
+    whatever was moved around it.
+    """
+    places = {key: place for place, key in enumerate(past(meta))}
+    anchors = _in_order([e for e in seen if e.id in places and not is_pinned(e)], places)
+    if not anchors:
+        return []
+    first = places[anchors[0].id]
+    oldest = min((entry.published for entry in anchors if entry.published), default=None)
     inside = []
     for key in lost:
-        entry = known[key].entry
-        older = oldest is not None and entry.published is not None and entry.published <= oldest
-        if places[key] > first and not older and not is_pinned(entry):
+        entry, pending = known[key].entry, meta.pending.get(key)
+        is_newer = oldest is None or entry.published is None or entry.published > oldest
+        is_awaited = pending is not None and pending.kind == "removed" and oldest is not None
+        if is_newer and (places[key] > first or is_awaited) and not is_pinned(entry):
             inside.append(key)
     return inside
+
+
+def _in_order(seen: Sequence[Entry], places: Mapping[str, int]) -> list[Entry]:
+    """Entries that stand above all that they stood above before; seen: oldest first.
+
+    One that was moved, to the top of the page for instance, says nothing about its neighbours.
+    """
+    highest, anchors = -1, []
+    for entry in seen:
+        if places[entry.id] > highest:
+            highest = places[entry.id]
+            anchors.append(entry)
+    return anchors
 
 
 def _merge(present: list[str], window: tuple[str, ...], missing: list[str]) -> tuple[str, ...]:

@@ -367,12 +367,13 @@ class PageMeta(Struct, frozen=True, kw_only=True):
 
     version counts commits, sequence counts events. source, variant: how the page is read, which
     never changes by itself. opened: a first snapshot was accepted. successor: where the page said
-    that it goes on. silent: fields of which nothing could be known yet.
-    window: the entry ids of the last good snapshot, oldest first, with pending removals kept in
-    their place. horizon: the oldest published time of the baseline. heads: digests of earlier
-    heads. aliases: ids that the publisher re-issued, mapped to the id we publish. pending: by entry
-    id, under "" the head, under "clock" the page's own clock. body_digest, etag, last_modified,
-    clocks: of the last accepted body, true only together with this version.
+    that it goes on. silent: fields of which nothing could be known yet. window: the entry ids of
+    the last good snapshot, oldest first, with pending removals kept in their place. below: those
+    that slid out of it before, oldest first, as far as they are kept. horizon: the oldest published
+    time of the baseline. heads: digests of earlier heads. aliases: ids that the publisher re-
+    issued, mapped to the id we publish. pending: by entry id, under "" the head, under "clock" the
+    page's own clock. body_digest, etag, last_modified, clocks: of the last accepted body, true only
+    together with this version.
     """
 
     version: int = 0
@@ -392,6 +393,7 @@ class PageMeta(Struct, frozen=True, kw_only=True):
     body_digest: str | None = None
     clocks: Clocks = Clocks()
     window: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
     pending: dict[str, Pending] = {}
     aliases: dict[str, str] = {}
     horizon: datetime | None = None

@@ -420,6 +420,16 @@ def test_ids_depend_on_what_was_seen_and_not_on_when() -> None:
     assert other[0].id != early[0].id
 
 
+@pytest.mark.parametrize(("minute", "is_baseline"), [(1, True), (9, False)])
+def test_an_old_entry_that_is_pinned_on_top_is_no_news(minute: int, is_baseline: bool) -> None:
+    state = opened(*numbers(5, 6, 7))
+    pinned = entry(minute, labels=("pinned",))
+    kinds, _, events = see(state, page_of([*numbers(5, 6, 7), pinned]))
+    assert kinds == published(minute)
+    assert isinstance(events[0], EntryEvent)
+    assert events[0].data.baseline is is_baseline
+
+
 # --- what the page says of itself ----------------------------------------------------------------
 
 
