@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,8 +10,12 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from service.model import Entry, Head, Snapshot
+from service.errors import PageError
+from service.model import Entry, Head, Selectors, Snapshot
 from service.plain import plain
+from service.sources import css
+from service.sources.base import Document
+from service.suggest import suggest
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +24,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     where: str
     source: str | None = None
+    variant: str = ""
     head: Head | None = None
     entries: tuple[Entry, ...] = ()
     problems: tuple[str, ...] = ()
@@ -30,10 +36,47 @@ def report(where: str, snapshot: Snapshot) -> Report:
         ok=True,
         where=where,
         source=snapshot.source,
+        variant=snapshot.variant,
         head=snapshot.head,
         entries=snapshot.entries,
         problems=tuple(_problems(snapshot)),
     )
+
+
+def refusal(where: str, error: PageError) -> Report:
+    """Why a page cannot be read."""
+    return Report(ok=False, where=where, problems=(str(error),))
+
+
+def proposals(where: str, document: Document) -> Iterator[Text]:
+    """Selectors that may read a page that no source knows, as the options that choose them."""
+    for number, one in enumerate(suggest(document), 1):
+        yield Text(f"{number}. {one.count} elements, such as:", style="bold")
+        for sample in one.samples:
+            yield Text(f"   {plain(sample)}", style="dim")
+        yield Text(f"   stoppress check {shlex.quote(where)} {_options(one.selectors)}\n")
+
+
+def _options(selectors: Selectors) -> str:
+    chosen = msgspec.to_builtins(selectors)
+    labels = chosen.pop("labels", {})
+    pairs = chosen | {f"labels.{label}": selector for label, selector in labels.items()}
+    return " ".join(
+        f"--select {shlex.quote(f'{name}={selector}')}"
+        for name, selector in pairs.items()
+        if selector
+    )
+
+
+def matches(document: Document) -> Table:
+    """How often each selector matched, and the first thing that it matched."""
+    rows = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("what", "selector", "matches", "the first"):
+        rows.add_column(name, no_wrap=name != "the first")
+    for one in css.matched(document):
+        count = Text(f"{one.count} of {one.of}", style="" if one.count else "bold red")
+        rows.add_row(one.name, Text(one.selector), count, Text(plain(one.sample or "-")))
+    return rows
 
 
 def _problems(snapshot: Snapshot) -> Iterator[str]:

@@ -27,10 +27,10 @@ from yarl import URL
 from service import config, embedded
 from service.config import PageSettings, Settings
 from service.connection import connect
-from service.errors import ConfigError, StoppressError
+from service.errors import ConfigError, PageError, StoppressError
 from service.feed import subscribe
 from service.keys import Keys
-from service.model import Page, Snapshot
+from service.model import Page
 from service.observability import configure_logs
 from service.plain import plain
 from service.store import Store
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from service.fetch import Fetcher
     from service.history import Revision
-    from service.sources.base import Document
+    from service.sources.base import Document, Source
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -231,9 +231,9 @@ def page_of(wanted: PageSettings, settings: Settings) -> Page:
     from service.fetch import require_contact
 
     require_contact(config.address(wanted.url), settings.poll.contact)
-    if wanted.source is not None:
-        sources.by_name(wanted.source)
-    return config.page_of(wanted)
+    page = config.page_of(wanted)
+    sources.check_reading(page)
+    return page
 
 
 async def with_store(
@@ -666,13 +666,13 @@ def switch_source(state: State, page_id: str, source: str) -> None:
     """
     from service import sources
 
-    name = sources.by_name(source).name
-    _change(
-        state,
-        page_id,
-        f"reading by {name}:",
-        lambda store, page: store.put_page(msgspec.structs.replace(page, source=name)),
-    )
+    def switch(store: Store, page: Page) -> Awaitable[None]:
+        switched = msgspec.structs.replace(page, source=source)
+        sources.check_reading(switched)
+        return store.put_page(switched)
+
+    sources.by_name(source)
+    _change(state, page_id, f"reading by {source}:", switch)
 
 
 def _paused(page: Page, paused: bool) -> Page:
@@ -776,36 +776,56 @@ def _show_difference(kept: list[Revision], old: int, new: int, *, as_json: bool)
 
 @cli.command(name="check")
 @click.argument("where", metavar="URL|FILE")
-@click.option("--source", metavar="NAME", help="Read it with this source.  [default: detected]")
+@source_option
+@select_option
+@zone_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was seen as JSON.")
 @contact_option
 @pass_state
 def check_command(
-    state: State, where: str, source: str | None, as_json: bool, contact: str | None
+    state: State,
+    where: str,
+    source: str | None,
+    selected: tuple[str, ...],
+    zone: str | None,
+    as_json: bool,
+    contact: str | None,
 ) -> None:
     """Show what is seen on a page, and what is wrong.
 
-    Reads the page at a URL or in a FILE once. Publishes nothing.
+    Reads the page at a URL or in a FILE once. Publishes nothing. For a page that no source reads it
+    proposes selectors.
     """
     from service import sources
 
     settings = state.settings(poll={"contact": contact})
-    if source is not None:
-        sources.by_name(source)
-    run(_check(settings, where, source, as_json=as_json))
+    page = config.page_of(
+        config.page_settings(
+            where if _is_url(where) else "http://localhost/",
+            source="css" if selected else source,
+            css=selectors(selected),
+            zone=zone,
+        )
+    )
+    sources.check_reading(page)
+    run(_check(settings, where, page, as_json=as_json))
 
 
-async def _check(settings: Settings, where: str, source: str | None, *, as_json: bool) -> None:
-    from service import check
+def _is_url(where: str) -> bool:
+    return where.startswith(("http://", "https://"))
+
+
+async def _check(settings: Settings, where: str, page: Page, *, as_json: bool) -> None:
+    from service import check, sources
 
     try:
-        shown = check.report(where, await _snapshot(settings, where, source))
-    except ConfigError:
-        raise
-    except StoppressError as error:
+        document = await _document(settings, where, page)
+        if page.source == "css" and not as_json:
+            out.print(check.matches(document))
+        shown = check.report(where, sources.read(document, page.source))
+    except PageError as error:
         if as_json:
-            failed = check.Report(ok=False, where=where, problems=(str(error),))
-            click.echo(msgspec.json.encode(failed))
+            click.echo(msgspec.json.encode(check.refusal(where, error)))
         raise
     if as_json:
         click.echo(msgspec.json.encode(shown))
@@ -814,22 +834,40 @@ async def _check(settings: Settings, where: str, source: str | None, *, as_json:
     out.print(plain((head and head.title) or "(no title)"), style="bold")
     if head and head.summary and head.summary != head.title:
         out.print(plain(head.summary), style="dim")
-    out.print(f"read by {shown.source}: {len(shown.entries)} entries\n")
+    named = f"{shown.source} ({shown.variant})" if shown.variant else shown.source
+    out.print(f"read by {named}: {len(shown.entries)} entries\n")
     out.print(check.table(shown))
     for problem in shown.problems:
         out.print(f"! {plain(problem)}", style="yellow")
 
 
-async def _snapshot(settings: Settings, where: str, source: str | None) -> Snapshot:
-    from service import sources
-    from service.fetch import Fetched, Request
+async def _document(settings: Settings, where: str, page: Page) -> Document:
+    """The page as one poll would have it, with the further answers that its source wants.
 
-    if not where.startswith(("http://", "https://")):
-        return sources.read(_file(Path(where)), source)
+    Raises PageError; for one that no source reads after it has printed proposals.
+    """
+    from service import check, sources
+    from service.fetch import Fetched, Request
+    from service.poll import with_parts
+
+    def chosen(document: Document) -> Source:
+        try:
+            return sources.choose(document, page.source)
+        except PageError:
+            for proposal in check.proposals(where, document):
+                out.print(proposal)
+            raise
+
+    if not _is_url(where):
+        document = msgspec.structs.replace(_file(Path(where)), reading=page.reading)
+        chosen(document)
+        return document
     async with _session() as session:
-        fetched = await _fetcher(settings, session).fetch(Request(str(config.address(where))))
-    assert isinstance(fetched, Fetched), "an unconditional request"
-    return sources.read(fetched.document, source)
+        fetcher = _fetcher(settings, session)
+        fetched = await fetcher.fetch(Request(str(config.address(where))))
+        assert isinstance(fetched, Fetched), "an unconditional request"
+        document = msgspec.structs.replace(fetched.document, reading=page.reading)
+        return await with_parts(fetcher, document, chosen(document), {})
 
 
 def _file(path: Path) -> Document:

@@ -133,7 +133,7 @@ class Poll:
             fetched.document, reading=replace(reading, older_pages=0) if meta.opened else reading
         )
         source = sources.choose(document, forced or meta.source)
-        document = await self._with_parts(document, source)
+        document = await with_parts(self._fetcher, document, source, self._parts)
         seen, size = _digest(document), _size(document)
         if seen == meta.body_digest and not bare:
             return Polled("unchanged", self._seen_again(state), body_bytes=size)
@@ -147,23 +147,6 @@ class Poll:
     def _seen_again(self, state: PageState) -> PageState:
         """The same state, seen to be true now."""
         return replace(state, meta=replace(state.meta, last_good_poll=self._now()))
-
-    async def _with_parts(self, document: Document, source: Source) -> Document:
-        """The document with the further answers that its source wants, each from this host.
-
-        Raises PageError when one of them cannot be had.
-        """
-        fetched = 0
-        while wanted := source.wants(replace(document, parts=self._parts)):
-            for address in wanted:
-                fetched += 1
-                _check_part(document.url, address, fetched)
-                await asyncio.sleep(self._fetcher.crawl_delay_s(address))
-                self._parts.pop(address, None)  # so that the last one is the newest
-                self._parts[address] = await self._fetcher.part(address)
-        for address in list(self._parts)[:-MOST_KEPT]:
-            del self._parts[address]
-        return replace(document, parts=dict(self._parts)) if self._parts else document
 
     async def _read(self, state: PageState, fetched: Fetched, source: Source) -> Step:
         """The step that the page has made. Raises PageError when it is not believed."""
@@ -220,6 +203,27 @@ class Poll:
         for event in events:
             EVENTS.labels(event.type).inc()
         return after, len(events)
+
+
+async def with_parts(
+    fetcher: Fetcher, document: Document, source: Source, parts: dict[str, Document]
+) -> Document:
+    """The document with the further answers that its source wants, each from this host.
+
+    parts: the answers of earlier polls, to which new ones are added.
+    Raises PageError when one of them cannot be had.
+    """
+    fetched = 0
+    while wanted := source.wants(replace(document, parts=parts)):
+        for address in wanted:
+            fetched += 1
+            _check_part(document.url, address, fetched)
+            await asyncio.sleep(fetcher.crawl_delay_s(address))
+            parts.pop(address, None)  # so that the last one is the newest
+            parts[address] = await fetcher.part(address)
+    for address in list(parts)[:-MOST_KEPT]:
+        del parts[address]
+    return replace(document, parts=dict(parts)) if parts else document
 
 
 def _answers(document: Document) -> Sequence[Document]:

@@ -46,7 +46,8 @@ class Expected(Struct, frozen=True):
     """All that the page did, in order, by entry id: what a follower must have seen, and no more.
 
     published: baseline included. alerts: entries off the baseline that were published with the
-    Breaking label or gained it; retracted: those of them that were withdrawn. paused, resumed: the entry that came with the pause or ended it.
+    Breaking label or gained it; retracted: those of them that were withdrawn. paused, resumed: the
+    entry that came with the pause or ended it.
     """
 
     published: tuple[str, ...]

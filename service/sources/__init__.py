@@ -6,8 +6,23 @@ A new source is one module here and one line in SOURCES. Nothing outside of this
 from __future__ import annotations
 
 from service.errors import ConfigError, PageError
-from service.model import Snapshot
-from service.sources import bbc, html, jsonld, text
+from service.model import Page, Snapshot
+from service.sources import (
+    aljazeera,
+    ap,
+    bbc,
+    cnn,
+    css,
+    guardian,
+    html,
+    jsonld,
+    microdata,
+    nyt,
+    reach,
+    sourcefabric,
+    text,
+    wordpress,
+)
 from service.sources.base import Document, Memo, Source, body_text, form
 from service.sources.times import recorded_at
 
@@ -17,15 +32,32 @@ __all__ = [
     "Memo",
     "Source",
     "by_name",
+    "check_reading",
     "choose",
     "detect",
     "read",
     "recorded_at",
 ]
 
-# In the order in which they are asked: a page's own markup says more than its JSON-LD.
+# In the order in which they are asked: a publisher's own form says more than JSON-LD, which says
+# more than words alone. `css` is only ever chosen.
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (bbc.SOURCE, jsonld.SOURCE, text.SOURCE)
+    source.name: source
+    for source in (
+        bbc.SOURCE,
+        guardian.SOURCE,
+        reach.SOURCE,
+        aljazeera.SOURCE,
+        wordpress.SOURCE,
+        sourcefabric.SOURCE,
+        ap.SOURCE,
+        cnn.SOURCE,
+        nyt.SOURCE,
+        jsonld.SOURCE,
+        microdata.SOURCE,
+        text.SOURCE,
+        css.SOURCE,
+    )
 }
 
 
@@ -46,7 +78,7 @@ def detect(document: Document) -> Source:
         f"no source reads this page: {seen}, {len(document.body)} bytes,"
         f" content type {document.content_type or 'not given'}",
         where=document.url,
-        fix="give a live page that one of these sources reads: " + ", ".join(SOURCES),
+        fix="read it by selectors, with the source css: see what `stoppress check` proposes",
     )
 
 
@@ -59,6 +91,14 @@ def by_name(name: str) -> Source:
             fix="one of: " + ", ".join(SOURCES),
         )
     return SOURCES[name]
+
+
+def check_reading(page: Page) -> None:
+    """Raises ConfigError for a source that does not exist, or selectors that can't be."""
+    if page.source is not None:
+        by_name(page.source)
+    if page.source == css.NAME:
+        css.checked(page.reading.selectors, where=page.url)
 
 
 def choose(document: Document, name: str | None) -> Source:

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Literal, TypeVar
 
+import msgspec
 import xxhash
 from msgspec import Struct
 
@@ -96,16 +97,22 @@ _BYTE_ORDER_MARKS = (
 )
 # The WHATWG Encoding Standard reads both labels as windows-1252.
 _AS_BROWSERS_DO = {"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
+_UTF_8 = frozenset(("utf-8", "utf8", "utf-8-sig"))
+_CONTENT = re.compile(r"[^\ufeff\0 \t\r\n]")
 _JSON_START = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"])")
 _HTML_START = re.compile(r"\s*<[!?a-zA-Z]")
 
 
 def decode(document: Document) -> str:
     """The body as text. Bytes that do not fit the encoding become U+FFFD; never raises."""
+    charset = _charset(document)
+    if charset.lower() in _UTF_8:
+        return document.body.decode(charset, errors="replace")
     try:
-        text = document.body.decode(_charset(document), errors="replace")
+        text = document.body.decode(charset, errors="replace")
     except (LookupError, ValueError):
-        text = document.body.decode("utf-8", errors="replace")
+        return document.body.decode("utf-8", errors="replace")
+    # Some charsets can say halves of surrogate pairs, which no text may hold.
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
@@ -125,7 +132,7 @@ def _charset(document: Document) -> str:
 def body_text(document: Document) -> str:
     """The body as text. Raises PageError page.empty when there is none."""
     text = decode(document)
-    if not text.strip("\ufeff\0 \t\r\n"):
+    if not _CONTENT.search(text):
         raise PageError(
             "page.empty",
             "the server answered with an empty body",
@@ -143,6 +150,40 @@ def form(document: Document, text: str) -> Form:
     if _HTML_START.match(text) or "html" in content_type or "xml" in content_type:
         return "html"
     return "json" if "json" in content_type else "text"
+
+
+def decoded(document: Document, kind: type[T]) -> T:
+    """The body as JSON of this kind. Raises PageError page.malformed, naming what is wrong."""
+    body_text(document)
+    try:
+        return msgspec.json.decode(document.body, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise PageError(
+            "page.malformed",
+            f"its JSON is not as expected: {error}",
+            where=document.url,
+            fix="half an answer is never read; it is asked again",
+        ) from None
+
+
+def record(document: Document, raw: msgspec.Raw, kind: type[T], memo: Memo) -> T:
+    """One record of a JSON answer, decoded once. Raises PageError page.malformed."""
+    return memo.read(bytes(raw), lambda: decoded(_part(document, raw), kind))
+
+
+def _part(document: Document, raw: msgspec.Raw) -> Document:
+    return msgspec.structs.replace(document, body=bytes(raw))
+
+
+def is_like(document: Document, kind: type[object], *signs: bytes) -> bool:
+    """Whether the body holds all the signs and is JSON of this kind."""
+    if not all(sign in document.body for sign in signs):
+        return False
+    try:
+        msgspec.json.decode(document.body, type=kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def distinct(ids: Sequence[str]) -> tuple[str, ...]:

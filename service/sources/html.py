@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice, takewhile
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
@@ -31,49 +32,70 @@ from service.model import (
     Table,
     Video,
 )
+from service.sources import times
 
 # Deeper than any real entry, and far from the limit of Python's stack. Below it only words count.
 _MAX_DEPTH = 60
 _MAX_ANCESTORS = 200
 _MAX_UNCLOSED = 2000
-_CONTAINERS = ("div", "section", "article", "main", "aside", "ul", "ol", "blockquote", "figure")
+# A gallery is a figure of figures.
+_MAX_FIGURES = 3
+_CONTAINERS = b"(?:div|section|article|main|aside|ul|ol|blockquote|figure)"
+_OPENED = re.compile(b"<" + _CONTAINERS, re.IGNORECASE)
+_CLOSED = re.compile(b"</" + _CONTAINERS, re.IGNORECASE)
 
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
+_TEXT = "-text"
+# By the names that lexbor gives them; what is no element has None or a name with a dash in front.
 _DROPPED = frozenset(
     (
         *("script", "style", "noscript", "template", "head", "link", "meta", "object", "canvas"),
         *("svg", "button", "nav", "form", "input", "select", "textarea", "dialog"),
+        *(None, "-comment", "-doctype", "-document"),
     )
 )
 _BLOCKS = (
     *("address", "article", "aside", "center", "dd", "details", "div", "dl", "dt", "fieldset"),
     *("figcaption", "footer", "header", "hgroup", "li", "main", "p", "pre", "section", "summary"),
 )
-_HIDDEN = re.compile(r"visually-?hidden|off-?screen|sr-only|screen-?reader", re.IGNORECASE)
-_NOISE = re.compile(
-    r"(?:^|\s)(?:share|sharing|ads?|advert|advertisement)(?:\s|$)"
-    r"|[Ss]hare-?(?:[Tt]ool|[Bb]utton|[Bb]ar|[Mm]enu|[Pp]ost)"
-    r"|(?<![A-Za-z])ad-?[Ss]lot|Ad[Ss]lot"
+_HIDDEN = re.compile(
+    r"visually-?hidden|hidden-?visually|off-?screen|(?<!not-)sr-only|screen-?reader"
+    r"|assistive-?text|a11y-?(?:hidden|only|text)",
+    re.IGNORECASE,
 )
+_HIDING = frozenset(("hidden", "id", "style"))
+_UNSEEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_NOISE = re.compile(
+    r"(?:^|\s)(?:share|sharing|ads?|advert|advertisement|adsbygoogle)(?:\s|$)"
+    r"|[Ss]hare[-_]?(?:[Tt]ool|[Bb]utton|[Bb]ar|[Mm]enu|[Pp]ost|[Ll]ink|[Ii]con|[Ww]idget)"
+    r"|[Ss]ocial[-_]?(?:[Ss]har(?:e|ing)|[Bb]utton|[Ii]con|[Ll]inks)|(?<![a-z])addthis"
+    r"|(?<![A-Za-z])ad(?:vert)?[-_]?(?:[Ss]lot|[Uu]nit|[Cc]ontainer|[Ww]rapper|[Pp]laceholder)"
+    r"|Ad(?:[Ss]lot|Unit|Container|Wrapper|Placeholder)"
+)
+_TIME_NAME = re.compile(r"time|(?:^|[\s_-])(?:ago|age|date)(?:$|[\s_-])", re.IGNORECASE)
 _PLAYER = re.compile(r"media-?player|video-?player", re.IGNORECASE)
 _CAPTION = re.compile(r"^(?:image|video|media|audio) caption,\s*", re.IGNORECASE)
 _CREDIT = re.compile(r"^image source,\s*", re.IGNORECASE)
-_CREDIT_NODES = (
-    "[class*=redit],[class*=opyright],[data-testid*=redit],[data-testid*=opyright],"
-    "[itemprop=copyrightHolder]"
-)
+_BRACKETED = re.compile(r"^\(\s*image:\s*(?P<words>.*?)\s*\)$", re.IGNORECASE)
+# A link that a machine adds to words; it comes and goes while nobody edits them.
+_AUTO_LINK = re.compile("auto-?link", re.IGNORECASE)
+_CAPTION_NAME = re.compile("[Cc]aption")
+_CREDIT_NAME = re.compile("redit|opyright")
+# Longer class attributes are no names; what is known of the shorter is kept.
+_MAX_NAME_CHARS = 1000
 _EXTERNAL = ", external"
-# How far above its hidden prefix a credit may stand.
+# What urljoin would leave as it is: most addresses, and it takes long over each.
+_NAMED = r"[\w.~%!$&'()*+,;=:@/?-]+"
+_LOCATION = rf"(?:/[\w~%!$&'()*+,=:@-][\w.~%!$&'()*+,=:@-]*)+/?(?:\?{_NAMED})?(?:#{_NAMED})?"
+_ROOTED = re.compile(_LOCATION, re.ASCII)
+_ABSOLUTE = re.compile(r"https?://[a-z0-9][a-z0-9.-]*(?::\d+)?" + _LOCATION, re.ASCII)
+# How far above its hidden prefix a credit may stand, or a <noscript> above its picture.
 _NEAR = 3
 
 MarkKind = Literal["link", "strong", "em"]
-_MARKS: dict[str, MarkKind] = {
-    "a": "link",
-    "strong": "strong",
-    "b": "strong",
-    "em": "em",
-    "i": "em",
-}
+_INLINE = frozenset(("a", "strong", "b", "em", "i", "time"))
+_TIMES = frozenset(("time", "relative-time", "time-ago"))
+Attributes = Mapping[str, str | None]
 
 
 class Content(Struct, frozen=True):
@@ -85,9 +107,9 @@ class Content(Struct, frozen=True):
 
 def collapse(text: str) -> str:
     """Text with each run of white space as one space, ends trimmed, and no invisible characters."""
-    if not text.isprintable():  # most text is, and that is quickly seen
-        text = _INVISIBLE.sub("", text)
-    return " ".join(text.split())
+    if text.isprintable():  # most text is, and that is quickly seen; then white space is spaces
+        return " ".join(text.split()) if "  " in text else text.strip(" ")
+    return " ".join(_INVISIBLE.sub("", text).split())
 
 
 def parsed(markup: str, *, where: str) -> LexborHTMLParser:
@@ -96,8 +118,10 @@ def parsed(markup: str, *, where: str) -> LexborHTMLParser:
     Raises PageError page.malformed for elements that are opened without end: the parser takes
     quadratic time over them.
     """
-    lowered = markup.lower()
-    unclosed = sum(lowered.count(f"<{tag}") - lowered.count(f"</{tag}") for tag in _CONTAINERS)
+    raw = markup.encode()
+    unclosed = len(_OPENED.findall(raw))
+    if unclosed > _MAX_UNCLOSED:
+        unclosed -= len(_CLOSED.findall(raw))
     if unclosed > _MAX_UNCLOSED:
         raise PageError(
             "page.malformed",
@@ -105,19 +129,31 @@ def parsed(markup: str, *, where: str) -> LexborHTMLParser:
             where=where,
             fix="no live page does that; look at what the address serves",
         )
-    return LexborHTMLParser(markup)
+    return LexborHTMLParser(raw)
 
 
 def content(node: LexborNode, *, base_url: str = "", skip: Iterable[LexborNode] = ()) -> Content:
     """The blocks and media under a node, links made absolute, the nodes in `skip` left out."""
-    reader = _Reader(base_url, frozenset(one.mem_id for one in skip), 0)
+    reader = _Reader(base_url, frozenset([one.mem_id for one in skip]))
     reader.read(node)
+    return Content(tuple(reader.body), tuple(reader.media))
+
+
+def contents(
+    nodes: Iterable[LexborNode], *, base_url: str = "", skip: Iterable[LexborNode] = ()
+) -> Content:
+    """The blocks and media of several elements, each read as what it is, as one."""
+    reader = _Reader(base_url, frozenset([one.mem_id for one in skip]))
+    for node in nodes:
+        reader.read_element(node)
     return Content(tuple(reader.body), tuple(reader.media))
 
 
 def text(node: LexborNode, *, skip: Iterable[LexborNode] = ()) -> str:
     """The visible words under a node as one line."""
-    return collapse("".join(_words(node, frozenset(one.mem_id for one in skip), 0)))
+    words: list[str] = []
+    _gather(words, node, frozenset([one.mem_id for one in skip]), 0)
+    return collapse("".join(words))
 
 
 def all_text(node: LexborNode) -> str:
@@ -126,8 +162,8 @@ def all_text(node: LexborNode) -> str:
 
 
 def fragment(markup: str, *, base_url: str = "") -> Content:
-    """The blocks and media of a piece of HTML."""
-    body = LexborHTMLParser(markup).body
+    """The blocks and media of a piece of HTML. Raises what `parsed` raises."""
+    body = parsed(markup, where=base_url).body
     return Content() if body is None else content(body, base_url=base_url)
 
 
@@ -141,7 +177,7 @@ def names(node: LexborNode) -> str:
     return _names(node.attributes)
 
 
-def _names(attributes: Mapping[str, str | None]) -> str:
+def _names(attributes: Attributes) -> str:
     return collapse(f"{attributes.get('class') or ''} {attributes.get('data-testid') or ''}")
 
 
@@ -163,11 +199,26 @@ def outermost(nodes: list[LexborNode]) -> list[LexborNode]:
 
 def web_url(url: str | None, base_url: str = "") -> str | None:
     """An absolute http(s) address, or None."""
+    url = collapse(url or "")
+    if _ABSOLUTE.fullmatch(url):
+        return url
+    if _ROOTED.fullmatch(url) and (origin := _origin(base_url)):
+        return origin + url
     try:
-        absolute = urljoin(base_url, collapse(url or ""))
+        absolute = urljoin(base_url, url)
         return absolute if urlsplit(absolute).scheme in ("http", "https") else None
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=64)
+def _origin(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    is_web = parts.scheme in ("http", "https") and parts.netloc
+    return f"{parts.scheme}://{parts.netloc}" if is_web else None
 
 
 # --- a page without entries ----------------------------------------------------------------------
@@ -184,10 +235,14 @@ _WALL_WORDS = re.compile(
 )
 # Every news page speaks of cookies in its footer; a wall speaks of little else.
 _WALL_MAX_CHARS = 3000
+# Where most pages end; the rest of a long one is looked through only if they do not.
+_LAST_CHARS = 200
 
 
 def is_closed(markup: str) -> bool:
     """Whether an HTML document has reached its end."""
+    if "</html" in markup[-_LAST_CHARS:].lower():
+        return True
     lowered = markup.lower()
     return "<html" not in lowered or "</html" in lowered
 
@@ -251,35 +306,44 @@ class _Open:
 
 
 class _Run:
-    """A line under construction: white space collapsed, marks kept in step."""
+    """A line under construction: white space collapsed, marks kept in step.
+
+    length: of the words so far. space: white space came since the last word.
+    """
 
     def __init__(self) -> None:
-        self.text = ""
+        self.length = 0
         self.marks: list[Mark] = []
         self.open: list[_Open] = []
-        self._space = False
+        self.space = False
+        self._words: list[str] = []
 
     def add(self, raw: str) -> None:
-        raw = _INVISIBLE.sub("", raw)
-        words = " ".join(raw.split())
-        self._space = self._space or raw[:1].isspace()
+        if raw.isprintable():
+            words = " ".join(raw.split()) if "  " in raw else raw.strip(" ")
+        else:
+            raw = _INVISIBLE.sub("", raw)
+            words = " ".join(raw.split())
+        space = self.space or raw[:1].isspace()
         if not words:
+            self.space = space
             return
-        if self._space and self.text:
-            self.text += " "
+        if space and self.length:
+            self._words.append(" ")
+            self.length += 1
         for mark in self.open:
-            mark.start = len(self.text) if mark.start is None else mark.start
-        self.text += words
-        self._space = raw[-1].isspace()
+            mark.start = self.length if mark.start is None else mark.start
+        self._words.append(words)
+        self.length += len(words)
+        self.space = raw[-1].isspace()
 
     def close(self) -> None:
         """End the mark that was opened last."""
         mark = self.open.pop()
         if mark.start is None:
             return
-        if mark.kind == "link" and self.text[mark.start :].endswith(_EXTERNAL):
-            self.text = self.text.removesuffix(_EXTERNAL)
-            self.marks = [_within(one, len(self.text)) for one in self.marks]
+        if mark.kind == "link" and self._ends_external(mark.start):
+            self._shorten(len(_EXTERNAL))
         self._settle(mark)
 
     def take(self) -> Line:
@@ -287,18 +351,36 @@ class _Run:
         for mark in self.open:
             self._settle(mark)
             mark.start = None
-        marks = sorted((mark for mark in self.marks if mark.start < mark.end), key=_place)
-        line = Line(self.text, tuple(marks))
-        self.text, self.marks, self._space = "", [], False
+        marks: list[Mark] = []
+        if self.marks:
+            marks = sorted((mark for mark in self.marks if mark.start < mark.end), key=_place)
+            self.marks = []
+        line = Line("".join(self._words), tuple(marks))
+        self._words, self.length, self.space = [], 0, False
         return line
+
+    def _ends_external(self, start: int) -> bool:
+        if self.length - start < len(_EXTERNAL):
+            return False
+        # Each of the last words is at least one character.
+        return "".join(self._words[-len(_EXTERNAL) :]).endswith(_EXTERNAL)
+
+    def _shorten(self, chars: int) -> None:
+        """Take characters off the end, and off the marks that reach there: the last ones do."""
+        self.length -= chars
+        while chars > 0:
+            last = self._words.pop()
+            self._words += [last[:-chars]] if len(last) > chars else []
+            chars -= len(last)
+        for place in range(len(self.marks) - 1, -1, -1):
+            mark = self.marks[place]
+            if mark.end <= self.length:
+                break
+            self.marks[place] = Mark(mark.start, self.length, mark.kind, mark.url)
 
     def _settle(self, mark: _Open) -> None:
         if mark.start is not None:
-            self.marks.append(Mark(mark.start, len(self.text), mark.kind, mark.url))
-
-
-def _within(mark: Mark, end: int) -> Mark:
-    return Mark(mark.start, min(mark.end, end), mark.kind, mark.url)
+            self.marks.append(Mark(mark.start, self.length, mark.kind, mark.url))
 
 
 def _place(mark: Mark) -> tuple[int, int, str]:
@@ -307,12 +389,12 @@ def _place(mark: Mark) -> tuple[int, int, str]:
 
 def _joined(blocks: Iterable[Block]) -> Line:
     """The lines of several blocks as one, with a space between them."""
-    text, marks = "", list[Mark]()
+    texts, marks, start = list[str](), list[Mark](), 0
     for line in (line for block in blocks for line in _lines(block)):
-        start = len(text) + 1 if text else 0
-        text = f"{text} {line.text}" if text else line.text
         marks += [Mark(m.start + start, m.end + start, m.kind, m.url) for m in line.marks]
-    return Line(text, tuple(marks))
+        texts.append(line.text)
+        start += len(line.text) + 1
+    return Line(" ".join(texts), tuple(marks))
 
 
 def _lines(block: Block) -> Iterator[Line]:
@@ -333,63 +415,130 @@ def _lines(block: Block) -> Iterator[Line]:
 # --- what counts ---------------------------------------------------------------------------------
 
 
-def _visible(node: LexborNode, skip: frozenset[int]) -> Iterator[LexborNode]:
-    """The texts and elements right under a node that a reader sees and that are content."""
-    for child in node.iter(include_text=True):
-        if child.is_text_node or (child.is_element_node and not _is_dropped(child, skip)):
-            yield child
+class _Named(Struct, frozen=True):
+    """What an element's classes and test id say of it."""
+
+    is_noise: bool
+    is_player: bool
+    is_credit: bool
+    is_caption: bool
+    is_time: bool
 
 
-def _is_dropped(node: LexborNode, skip: frozenset[int]) -> bool:
-    if node.tag in _DROPPED or node.mem_id in skip:
-        return True
+def _named(attributes: Attributes) -> _Named:
+    name, test_id = attributes.get("class") or "", attributes.get("data-testid")
+    if test_id:
+        name = f"{name} {test_id}"
+    return _judged(name[:_MAX_NAME_CHARS]) if name else _UNNAMED
+
+
+@lru_cache(maxsize=1024)
+def _judged(name: str) -> _Named:
+    name = collapse(name)
+    return _Named(
+        is_noise=_HIDDEN.search(name) is not None or _NOISE.search(name) is not None,
+        is_player=_PLAYER.search(name) is not None,
+        is_credit=_CREDIT_NAME.search(name) is not None,
+        is_caption=_CAPTION_NAME.search(name) is not None,
+        is_time=_TIME_NAME.search(name) is not None,
+    )
+
+
+_UNNAMED = _judged("")
+
+
+def _attributes(node: LexborNode, tag: str | None, skip: frozenset[int]) -> Attributes | None:
+    """The attributes of an element that a reader sees and that is content; None for any other."""
+    if tag in _DROPPED or (skip and node.mem_id in skip):
+        return None
     attributes = node.attributes
-    if not attributes:
-        return False
-    style = (attributes.get("style") or "").replace(" ", "").lower()
-    if "hidden" in attributes or "display:none" in style:
-        return True
-    name = _names(attributes)
-    return _HIDDEN.search(name) is not None or _NOISE.search(name) is not None
+    named = _named(attributes) if attributes else _UNNAMED
+    if named.is_noise or not (_HIDING.isdisjoint(attributes) or _is_seen(attributes)):
+        return None
+    return None if (named.is_time or tag in _TIMES) and _is_relative(node) else attributes
 
 
-def _words(node: LexborNode, skip: frozenset[int], depth: int) -> Iterator[str]:
+def _is_seen(attributes: Attributes) -> bool:
+    style = attributes.get("style")
+    return not (
+        "hidden" in attributes
+        or "gpt-ad" in (attributes.get("id") or "")
+        or (style and _UNSEEN.search(style))
+    )
+
+
+def _is_relative(node: LexborNode) -> bool:
+    """Whether an element says how long ago something was, perhaps once more for screen readers."""
+    pieces = [piece for piece in node.text(separator="\n").splitlines() if not piece.isspace()]
+    return times.is_relative(" ".join(pieces)) or (
+        len(pieces) > 1 and all(map(times.is_relative, pieces))
+    )
+
+
+def _gather(words: list[str], node: LexborNode, skip: frozenset[int], depth: int) -> None:
+    """Add the words under a node, with a space at the edges of its blocks."""
     if depth == _MAX_DEPTH:
-        yield all_text(node)
+        words.append(all_text(node))
         return
-    for child in _visible(node, skip):
-        if child.is_text_node:
-            yield child.text_content or ""
-        elif child.tag == "img" and _is_emoji(child):
-            yield attribute(child, "alt")
+    for child in node.iter(include_text=True):
+        tag = child.tag
+        if tag == _TEXT:
+            words.append(child.text_content or "")
+            continue
+        attributes = _attributes(child, tag, skip)
+        if attributes is None:
+            continue
+        if tag == "img" and _is_emoji(attributes):
+            words.append(collapse(attributes.get("alt") or ""))
+        elif tag in _HANDLERS and tag not in _INLINE:
+            words.append(" ")
+            _gather(words, child, skip, depth + 1)
+            words.append(" ")
         else:
-            edge = " " if child.tag in _HANDLERS and child.tag not in _MARKS else ""
-            yield edge
-            yield from _words(child, skip, depth + 1)
-            yield edge
+            _gather(words, child, skip, depth + 1)
 
 
-def _is_emoji(image: LexborNode) -> bool:
-    return "emoji" in attribute(image, "class")
+def _is_emoji(attributes: Attributes) -> bool:
+    return "emoji" in (attributes.get("class") or "")
 
 
 # --- blocks and media ----------------------------------------------------------------------------
 
 
 class _Reader:
-    """Walks a node and collects its blocks and media."""
+    """Walks a node and collects its blocks and media. is_inner: the node is part of a block."""
 
-    def __init__(self, base_url: str, skip: frozenset[int], depth: int) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        skip: frozenset[int],
+        *,
+        depth: int = 0,
+        figures: int = 0,
+        is_inner: bool = False,
+    ) -> None:
         self.body: list[Block] = []
         self.media: list[Media] = []
         self._base_url = base_url
         self._skip = skip
-        self._depth = depth
+        # How many elements, and how many figures, are around what is read.
+        self._depth, self._figures = depth, figures
+        self._is_inner = is_inner
         self._run = _Run()
+        # Embeds inside of a list, quote or table: they follow it.
+        self._held: list[Block] = []
+        # The time of day in the current line, and how much text stood above the last picture.
+        self._time_of_day = ""
+        self._above_picture = -1
 
     def read(self, node: LexborNode) -> None:
         """Everything under a node."""
         self._children(node)
+        self._flush()
+
+    def read_element(self, node: LexborNode) -> None:
+        """A node itself, whether or not a reader sees it."""
+        _HANDLERS.get(node.tag, _Reader._inline)(self, node, node.attributes)
         self._flush()
 
     def _children(self, node: LexborNode) -> None:
@@ -397,63 +546,98 @@ class _Reader:
             self._run.add(all_text(node))
             return
         self._depth += 1
-        for child in _visible(node, self._skip):
-            if child.is_text_node:
+        for child in node.iter(include_text=True):
+            tag = child.tag
+            if tag == _TEXT:
                 self._run.add(child.text_content or "")
-            else:
-                _HANDLERS.get(child.tag or "", _Reader._inline)(self, child)
+            elif (attributes := _attributes(child, tag, self._skip)) is not None:
+                _HANDLERS.get(tag, _Reader._inline)(self, child, attributes)
         self._depth -= 1
 
     def _visible(self, node: LexborNode) -> list[LexborNode]:
         """The elements right under a node, without the text between them."""
-        return [one for one in _visible(node, self._skip) if one.is_element_node]
+        return [one for one in node.iter() if _attributes(one, one.tag, self._skip) is not None]
 
     def _flush(self) -> None:
-        line = self._run.take()
-        if line.text:
+        run = self._run
+        if not run.length and not run.marks:
+            run.space = False
+            return
+        line = run.take()
+        # Alone on its line it is when the entry came; in a list or a table it is what they say.
+        is_stamp = line.text == self._time_of_day and not self._is_inner
+        if line.text and not is_stamp:
             self.body.append(Paragraph(line.text, line.marks))
+        self._time_of_day = ""
 
-    def _inner(self, node: LexborNode, skip: frozenset[int] = frozenset()) -> list[Block]:
+    def _inner(self, node: LexborNode, skip: LexborNode | None = None) -> list[Block]:
         """The blocks of a node, read apart from the rest; its media belong to the whole."""
-        reader = _Reader(self._base_url, self._skip | skip, self._depth)
+        reader = self._inside(skip)
         reader.read(node)
         self.media += reader.media
+        self._held += [block for block in reader.body if isinstance(block, Embed)]
         return reader.body
 
-    def _inline(self, node: LexborNode) -> None:
+    def _inside(self, skip: LexborNode | None) -> _Reader:
+        skipped = self._skip if skip is None else self._skip | {skip.mem_id}
+        return _Reader(
+            self._base_url, skipped, depth=self._depth, figures=self._figures, is_inner=True
+        )
+
+    def _add(self, *blocks: Block) -> None:
+        """Blocks that were read by `_inner`, and after them the embeds that they hold."""
+        self.body += blocks
+        self.body += self._held
+        self._held = []
+
+    def _inline(self, node: LexborNode, _attributes: Attributes) -> None:
         self._children(node)
 
-    def _block(self, node: LexborNode) -> None:
+    def _block(self, node: LexborNode, attributes: Attributes) -> None:
         self._flush()
-        if _PLAYER.search(names(node)):
-            self.media.append(Video(caption=_caption(node, ())))
-            return
-        self._children(node)
-        self._flush()
-
-    def _break(self, _node: LexborNode) -> None:
-        self._flush()
-
-    def _marked(self, node: LexborNode) -> None:
-        url = web_url(node.attributes.get("href"), self._base_url) if node.tag == "a" else None
-        if node.tag == "a" and url is None:
+        if attributes and _named(attributes).is_player:
+            self.media.append(Video(caption=_caption(node.css_first("figcaption"), None)))
+        elif "data-href" in attributes and (url := _framed_post(node, attributes)):
+            self.body.append(_embed(url))
+        else:
             self._children(node)
-            return
-        self._run.open.append(_Open(_MARKS[node.tag or ""], url))
+            self._flush()
+
+    def _time(self, node: LexborNode, _attributes: Attributes) -> None:
+        words = text(node)
+        self._time_of_day = words if times.is_clock(words) else ""
+        self._children(node)
+
+    def _break(self, _node: LexborNode, _attributes: Attributes) -> None:
+        self._flush()
+
+    def _link(self, node: LexborNode, attributes: Attributes) -> None:
+        url = web_url(attributes.get("href"), self._base_url)
+        if url is None or _AUTO_LINK.search(attributes.get("data-component") or ""):
+            self._children(node)
+        else:
+            self._marked(node, "link", _untracked(url))
+
+    def _strong(self, node: LexborNode, _attributes: Attributes) -> None:
+        self._marked(node, "strong", None)
+
+    def _emphasis(self, node: LexborNode, _attributes: Attributes) -> None:
+        self._marked(node, "em", None)
+
+    def _marked(self, node: LexborNode, kind: MarkKind, url: str | None) -> None:
+        self._run.open.append(_Open(kind, url))
         self._children(node)
         self._run.close()
 
-    def _heading(self, node: LexborNode) -> None:
+    def _heading(self, node: LexborNode, _attributes: Attributes) -> None:
         self._flush()
         line = _joined(self._inner(node))
-        if line.text:
-            self.body.append(Heading(line.text, int((node.tag or "h3")[1])))
+        self._add(*([Heading(line.text, int((node.tag or "h3")[1]))] if line.text else []))
 
-    def _list(self, node: LexborNode) -> None:
+    def _list(self, node: LexborNode, _attributes: Attributes) -> None:
         self._flush()
         items = [item for child in self._visible(node) for item in self._items(child)]
-        if items:
-            self.body.append(ListBlock(tuple(items), ordered=node.tag == "ol"))
+        self._add(*([ListBlock(tuple(items), ordered=node.tag == "ol")] if items else []))
 
     def _items(self, node: LexborNode) -> Iterator[Line]:
         """One list item, and after it those of the lists inside it."""
@@ -465,130 +649,317 @@ class _Reader:
             if isinstance(block, ListBlock):
                 yield from block.items
 
-    def _quote(self, node: LexborNode) -> None:
+    def _quote(self, node: LexborNode, attributes: Attributes) -> None:
         self._flush()
+        if url := _quoted_post(node, attributes, self._base_url):
+            self.body.append(_embed(url))
+            return
         source = node.css_first("cite, footer")
-        line = _joined(self._inner(node, frozenset(() if source is None else (source.mem_id,))))
+        line = _joined(self._inner(node, skip=source))
         cite = "" if source is None else text(source)
-        if line.text:
-            self.body.append(Quote(line.text, line.marks, cite or None))
+        self._add(*([Quote(line.text, line.marks, cite or None)] if line.text else []))
 
-    def _table(self, node: LexborNode) -> None:
+    def _table(self, node: LexborNode, _attributes: Attributes) -> None:
         self._flush()
+        parts = self._visible(node)
+        captions = [_joined(self._inner(part)) for part in parts if part.tag == "caption"]
         lines = [
             row
-            for part in self._visible(node)
+            for part in parts
+            if part.tag != "caption"
             for row in ([part] if part.tag == "tr" else self._visible(part))
         ]
-        rows = tuple(
-            tuple(_joined(self._inner(cell)).text for cell in self._visible(row)) for row in lines
-        )
-        if rows := tuple(row for row in rows if any(row)):
-            self.body.append(Table(rows))
+        cells = ([_joined(self._inner(one)).text for one in self._visible(row)] for row in lines)
+        rows = tuple(tuple(row) for row in cells if any(row))
+        self.body += [Paragraph(line.text, line.marks) for line in captions if line.text]
+        self._add(*([Table(rows)] if rows else []))
 
-    def _figure(self, node: LexborNode) -> None:
-        pictures = [image for image in node.css("img") if not _in_noscript(image)]
-        is_video = _is_video(node)
-        if not pictures and not is_video:
-            self._block(node)
+    def _figure(self, node: LexborNode, attributes: Attributes) -> None:
+        parts = _parts(node) if self._figures < _MAX_FIGURES else None
+        if parts is None or not self._is_picture(node, parts):
+            self._figures += 1
+            self._block(node, attributes)
+            self._figures -= 1
             return
         self._flush()
-        credit_node = _credit_node(node)
-        credit = None if credit_node is None else _credit(credit_node)
-        caption = _caption(node, () if credit_node is None else [credit_node])
-        if is_video:
+        credit_node, credit = _credit(parts)
+        caption = _caption(parts.caption, credit_node)
+        if parts.is_video:
             self.media.append(Video(_video_url(node, self._base_url), caption))
             return
-        for picture in pictures:
-            url, alt = _image_url(picture, self._base_url), attribute(picture, "alt") or None
-            self.media.append(Image(url, alt, caption, credit))
+        for picture in parts.pictures:
+            alt = collapse(picture.get("alt") or "") or None
+            self._picture(Image(_image_url(picture, self._base_url), alt, caption, credit))
             caption = credit = None
 
-    def _image(self, node: LexborNode) -> None:
-        alt, url = attribute(node, "alt"), _image_url(node, self._base_url)
-        is_pixel = attribute(node, "width") == "1" or attribute(node, "height") == "1"
-        if _is_emoji(node):
-            self._run.add(alt)
-        elif not is_pixel and (alt or url):
-            self.media.append(Image(url, alt or None))
+    def _is_picture(self, figure: LexborNode, parts: _Parts) -> bool:
+        """Whether a figure is pictures or a video and what belongs to them, and nothing else."""
+        if parts.has_figures or not (parts.pictures or parts.is_video):
+            return False
+        if not parts.may_have_text:
+            return True
+        reader = self._inside(parts.caption)
+        reader.read(figure)
+        return all(isinstance(block, Paragraph) for block in reader.body)
 
-    def _video(self, node: LexborNode) -> None:
+    def _picture(self, image: Image) -> None:
+        self.media.append(image)
+        self._above_picture = len(self.body)
+
+    def _figcaption(self, node: LexborNode, attributes: Attributes) -> None:
+        """A caption beside a figure and not in it belongs to the picture right above it."""
+        self._flush()
+        last = self.media[-1] if self.media else None
+        is_right_above = self._above_picture == len(self.body)
+        if not (isinstance(last, Image) and is_right_above and not (last.caption or last.credit)):
+            self._block(node, attributes)
+            return
+        parts = _parts(node)
+        parts.caption = node
+        credit_node, credit = _credit(parts)
+        self.media[-1] = Image(last.url, last.alt, _caption(node, credit_node), credit)
+
+    def _image(self, node: LexborNode, attributes: Attributes) -> None:
+        alt, url = collapse(attributes.get("alt") or ""), _image_url(attributes, self._base_url)
+        if _is_emoji(attributes):
+            self._run.add(alt)
+        elif not _is_pixel(attributes):
+            url = url or _source_url(node.parent, self._base_url)
+            if alt or url:
+                self._picture(Image(url, alt or None))
+
+    def _video(self, node: LexborNode, _attributes: Attributes) -> None:
         self.media.append(Video(_video_url(node, self._base_url)))
 
-    def _embed(self, node: LexborNode) -> None:
-        """A frame or a sound, without its query: players put the session there."""
-        url = web_url(node.attributes.get("src"), self._base_url)
-        if url is None:
-            return
-        self._flush()
-        parts = urlsplit(url)
-        provider = (parts.hostname or "").removeprefix("www.")
-        self.body.append(Embed(provider or None, parts._replace(query="", fragment="").geturl()))
+    def _embed(self, _node: LexborNode, attributes: Attributes) -> None:
+        places = (web_url(attributes.get(name), self._base_url) for name in ("src", "data-src"))
+        url = next(filter(None, places), None)
+        if url is not None and not _is_pixel(attributes):
+            self._flush()
+            self.body.append(_embed(url))
 
 
-_HANDLERS: dict[str, Callable[[_Reader, LexborNode], None]] = {
+_HANDLERS: dict[str | None, Callable[[_Reader, LexborNode, Attributes], None]] = {
     **dict.fromkeys(_BLOCKS, _Reader._block),
-    **dict.fromkeys(_MARKS, _Reader._marked),
+    **dict.fromkeys(("strong", "b"), _Reader._strong),
+    **dict.fromkeys(("em", "i"), _Reader._emphasis),
     **dict.fromkeys(("h1", "h2", "h3", "h4", "h5", "h6"), _Reader._heading),
     **dict.fromkeys(("ul", "ol"), _Reader._list),
     **dict.fromkeys(("br", "hr"), _Reader._break),
-    **dict.fromkeys(("iframe", "audio"), _Reader._embed),
+    **dict.fromkeys(("iframe", "audio", "amp-iframe"), _Reader._embed),
+    **dict.fromkeys(("img", "amp-img"), _Reader._image),
+    **dict.fromkeys(("video", "amp-video"), _Reader._video),
+    "a": _Reader._link,
     "blockquote": _Reader._quote,
     "table": _Reader._table,
     "figure": _Reader._figure,
-    "img": _Reader._image,
-    "video": _Reader._video,
+    "figcaption": _Reader._figcaption,
+    "time": _Reader._time,
 }
 
 
+# --- what others provide -------------------------------------------------------------------------
+
+_SHORT_POSTS = re.compile(
+    r"https?://(?:www\.)?(?:instagram\.com/(?:[\w.]+/)?(?:p|reel|tv)/|tiktok\.com/@"
+    r"|threads\.(?:net|com)/@)"
+)
+_POST_NAMES = re.compile(r"instagram-media|tiktok-embed|text-post-media")
+_POST_WORDS = re.compile(r"View this post on Instagram|A post shared by|View on Threads")
+_FRAME_NAMES = re.compile(r"(?:^|\s)fb-(?:post|video)(?:\s|$)")
+_PERMALINKS = ("data-instgrm-permalink", "data-text-post-permalink", "cite")
+_MICROBLOG = re.compile(
+    r"https?://(?:www\.|mobile\.)?(?:twitter|x)\.com/(?!search|intent|share)[^?#]*"
+)
+
+
+def _embed(url: str) -> Embed:
+    """A frame, a sound or a post, without its query: players put the session there."""
+    parts = urlsplit(url)
+    provider = (parts.hostname or "").removeprefix("www.")
+    return Embed(provider or None, parts._replace(query="", fragment="").geturl())
+
+
+def _quoted_post(node: LexborNode, attributes: Attributes, base_url: str) -> str | None:
+    """The address of a post of which a quote says little more than that it is there.
+
+    The words of a microblog post are what it says: those stay a quote.
+    """
+    named = (web_url(attributes.get(name), base_url) for name in _PERMALINKS)
+    for url in named:
+        if url and _SHORT_POSTS.match(url):
+            return url
+    if _POST_NAMES.search(attributes.get("class") or "") or _POST_WORDS.search(all_text(node)):
+        links = (web_url(one.attributes.get("href"), base_url) for one in node.css("a[href]"))
+        return next((url for url in links if url and _SHORT_POSTS.match(url)), None)
+    return None
+
+
+def _framed_post(node: LexborNode, attributes: Attributes) -> str | None:
+    """The address in an empty element that a script fills with a frame."""
+    is_frame = _FRAME_NAMES.search(attributes.get("class") or "") and not all_text(node)
+    return web_url(attributes["data-href"]) if is_frame else None
+
+
+def _untracked(url: str) -> str:
+    """A link without what says from where it is followed, where the query holds nothing else."""
+    found = _MICROBLOG.match(url)
+    return found[0] if found else url
+
+
+# --- pictures and videos -------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What there is in a figure, each in page order. pictures: their attributes."""
+
+    figure: LexborNode
+    pictures: list[Attributes]
+    named_credits: list[LexborNode]
+    spoken_credits: list[LexborNode]
+    caption: LexborNode | None = None
+    named_caption: LexborNode | None = None
+    is_video: bool = False
+    may_have_text: bool = False
+    has_figures: bool = False
+    has_noscript: bool = False
+
+
+# What else may be in a figure. A list or table may make it more than a picture.
+_FIGURE_FLAGS: dict[str | None, str] = {
+    "video": "is_video",
+    "amp-video": "is_video",
+    "figure": "has_figures",
+    "noscript": "has_noscript",
+    **dict.fromkeys(("blockquote", "table", "ul", "ol", "iframe", "amp-iframe"), "may_have_text"),
+}
+
+
+def _parts(figure: LexborNode) -> _Parts:
+    parts = _Parts(figure, [], [], [])
+    for node in islice(figure.traverse(include_text=True), 1, None):
+        tag = node.tag
+        if tag == _TEXT:
+            words = node.text_content or ""
+            if "source" in words.lower() and _CREDIT.match(f"{collapse(words)} "):
+                parts.spoken_credits.append(node)
+        else:
+            _sort(node, tag, parts)
+    parts.is_video = parts.is_video or _named(figure.attributes).is_player
+    parts.is_video = parts.is_video or _is_spoken_video(parts.caption)
+    parts.caption = parts.caption or parts.named_caption
+    return parts
+
+
+def _sort(node: LexborNode, tag: str | None, parts: _Parts) -> None:
+    """Put one element of a figure where it belongs."""
+    attributes = node.attributes
+    if tag in ("img", "amp-img"):
+        if not _is_pixel(attributes) and not (parts.has_noscript and _in_noscript(node)):
+            parts.pictures.append(_with_source(node, attributes))
+    elif tag == "figcaption":
+        parts.caption = parts.caption or node
+    elif tag in _FIGURE_FLAGS:
+        setattr(parts, _FIGURE_FLAGS[tag], True)
+    if attributes:
+        named = _named(attributes)
+        if named.is_credit or attributes.get("itemprop") == "copyrightHolder":
+            parts.named_credits.append(node)
+        elif named.is_caption and parts.named_caption is None:
+            parts.named_caption = node
+
+
 def _in_noscript(node: LexborNode) -> bool:
-    return any(up.tag == "noscript" for up in ancestors(node))
+    return any(up.tag == "noscript" for up in islice(ancestors(node), _NEAR))
 
 
-def _is_video(figure: LexborNode) -> bool:
-    if figure.css_first("video") is not None or _PLAYER.search(names(figure)):
-        return True
-    caption = figure.css_first("figcaption")
+def _is_pixel(attributes: Attributes) -> bool:
+    """A picture or frame that nobody sees counts its readers."""
+    width, height = attributes.get("width") or "", attributes.get("height") or ""
+    return width.strip() in ("0", "1") or height.strip() in ("0", "1")
+
+
+def _is_spoken_video(caption: LexborNode | None) -> bool:
     return caption is not None and all_text(caption).lower().startswith(
         ("video caption,", "media caption,")
     )
 
 
-def _credit_node(figure: LexborNode) -> LexborNode | None:
-    """The element that names the source of a picture: by its name, else by its hidden prefix."""
-    named = (node for node in figure.css(_CREDIT_NODES) if _credit(node))
-    return next(named, None) or next(_spoken_credits(figure), None)
+def _uncredited(words: str) -> str:
+    """A credit without what introduces it: "Image source, ", "( Image: PA)"."""
+    bracketed = _BRACKETED.match(words)
+    return bracketed["words"] if bracketed else _CREDIT.sub("", words)
 
 
-def _spoken_credits(figure: LexborNode) -> Iterator[LexborNode]:
-    for node in figure.traverse(include_text=True):
-        if node.is_text_node and _CREDIT.match(f"{collapse(node.text_content or '')} "):
-            near = islice(ancestors(node), _NEAR)
-            inside = takewhile(lambda up: up.mem_id != figure.mem_id, near)
-            yield from (up for up in inside if _credit(up))
+def _credit(parts: _Parts) -> tuple[LexborNode | None, str | None]:
+    """Who made a picture, and the element that says so: by its name or by its hidden prefix."""
+    for node in (*_named_credits(parts), *_around_spoken_credits(parts)):
+        if words := _uncredited(text(node)):
+            return node, words
+    return None, None
 
 
-def _credit(node: LexborNode) -> str | None:
-    return _CREDIT.sub("", text(node)) or None
+def _named_credits(parts: _Parts) -> list[LexborNode]:
+    """Elements with the name of a credit; a caption is one only if there is nothing else."""
+    caption, named = parts.caption, parts.named_credits
+    if caption is None or not named:
+        return named
+    around = {up.mem_id for up in ancestors(caption)}
+    apart = [node for node in named if node.mem_id not in around]
+    others = [node for node in apart if node.mem_id != caption.mem_id]
+    is_caption = _named(caption.attributes).is_caption
+    return others or ([] if is_caption else apart)
 
 
-def _caption(figure: LexborNode, skip: Iterable[LexborNode]) -> str | None:
-    caption = figure.css_first("figcaption")
-    return (_CAPTION.sub("", text(caption, skip=skip)) or None) if caption is not None else None
+def _around_spoken_credits(parts: _Parts) -> Iterator[LexborNode]:
+    for node in parts.spoken_credits:
+        near = islice(ancestors(node), _NEAR)
+        yield from takewhile(lambda up: up.mem_id != parts.figure.mem_id, near)
 
 
-def _image_url(image: LexborNode, base_url: str) -> str | None:
-    """The picture's address; a lazy one keeps it apart from `src`."""
-    places = (attribute(image, name) for name in ("src", "data-src", "srcset"))
-    urls = (web_url(place.split(" ", 1)[0].rstrip(","), base_url) for place in places if place)
-    return next((url for url in urls if url), None)
+def _caption(caption: LexborNode | None, credit: LexborNode | None) -> str | None:
+    if caption is None or (credit is not None and credit.mem_id == caption.mem_id):
+        return None
+    return _CAPTION.sub("", text(caption, skip=() if credit is None else (credit,))) or None
+
+
+# A lazy picture keeps its address apart from `src`, where a placeholder may stand.
+_IMAGE_PLACES = ("data-src", "data-original", "src", "srcset", "data-srcset")
+
+
+def _image_url(image: Attributes, base_url: str) -> str | None:
+    for name in _IMAGE_PLACES:
+        if place := image.get(name):
+            url = web_url(collapse(place).split(" ", 1)[0].rstrip(","), base_url)
+            if url:
+                return url
+    return None
+
+
+def _with_source(image: LexborNode, attributes: Attributes) -> Attributes:
+    """The attributes of a picture; without an address, those that stand beside it."""
+    has_place = attributes.get("src") or any(map(attributes.get, _IMAGE_PLACES))
+    return attributes if has_place else {**_source(image.parent), **attributes}
+
+
+def _source(picture: LexborNode | None) -> Attributes:
+    """The attributes of the first source of a <picture>."""
+    if picture is None or picture.tag != "picture":
+        return {}
+    source = picture.css_first("source")
+    return {} if source is None else source.attributes
+
+
+def _source_url(picture: LexborNode | None, base_url: str) -> str | None:
+    return _image_url(_source(picture), base_url)
 
 
 def _video_url(node: LexborNode, base_url: str) -> str | None:
-    places = [node, *node.css("video, source")]
+    places = [node, *node.css("video, amp-video, source")]
     urls = (
-        web_url(place.attributes.get("src"), base_url)
+        web_url(place.attributes.get("src") or place.attributes.get("data-src"), base_url)
         for place in places
-        if place.attributes.get("src")
+        if place.attributes.get("src") or place.attributes.get("data-src")
     )
     return next((url for url in urls if url), None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import NoReturn
 
 import msgspec
@@ -46,6 +45,8 @@ _IMAGE = re.compile(r"(?P<alt>.*)Image source,(?P<credit>.*)")
 _CAPTION = re.compile(r"(?P<kind>Image|Video|Media) caption,(?P<words>.*)")
 _BULLET = "•"
 _WATCH = "Watch: "
+# A post without a headline is given this one.
+_UNTITLED = "Post"
 _BREAKING = "Breaking"
 _AUTHOR_MAX_CHARS = 60
 
@@ -80,13 +81,21 @@ def parse(document: Document, _memo: Memo | None = None) -> Snapshot:
             where=document.url,
             fix='an entry begins with a line like "1. Title published at 10:17 GMT 25 April"',
         )
-    entries, warnings = _entries(document, [_raw(part) for part in _parts(lines, starts)])
+    raws = [_raw(part) for part in _parts(lines, starts)]
+    moments = [_when(raw, document) for raw in raws]
+    names = distinct([_name(raw, moment) for raw, moment in zip(raws, moments, strict=True)])
+    read = list(zip(raws, moments, names, strict=True))
     return Snapshot(
         source=NAME,
         head=_head(document, lines[: starts[0]]),
-        entries=entries,
+        entries=tuple(_entry(*one, position) for position, one in enumerate(read, start=1)),
         seen_at=document.seen_at,
-        warnings=warnings,
+        undated=tuple(name for _, moment, name in read if moment and not moment.dated),
+        warnings=tuple(
+            f'entry {position}: the time "{raw.time}" is not understood'
+            for position, (raw, moment, _) in enumerate(read, start=1)
+            if moment is None
+        ),
     )
 
 
@@ -140,26 +149,19 @@ def _raw(lines: Sequence[str]) -> _Raw:
     return _Raw(collapse(heading["title"]), collapse(heading["time"]), tuple(groups))
 
 
-def _entries(document: Document, raws: Sequence[_Raw]) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
-    moments = [
-        times.published(raw.time, seen_at=document.seen_at, default_zone=DEFAULT_ZONE)
-        for raw in raws
-    ]
-    names = [
-        times.compact(moment) if moment else digest(NAME, raw.title)
-        for moment, raw in zip(moments, raws, strict=True)
-    ]
-    entries, warnings = [], []
-    for position, (name, moment, raw) in enumerate(
-        zip(distinct(names), moments, raws, strict=True), start=1
-    ):
-        entries.append(_entry(raw, name, moment, position))
-        if moment is None:
-            warnings.append(f'entry {position}: the time "{raw.time}" is not understood')
-    return tuple(entries), tuple(warnings)
+def _when(raw: _Raw, document: Document) -> times.When | None:
+    zone = document.reading.zone or DEFAULT_ZONE
+    return times.when(raw.time, seen_at=document.seen_at, default_zone=zone)
 
 
-def _entry(raw: _Raw, name: str, moment: datetime | None, position: int) -> Entry:
+def _name(raw: _Raw, moment: times.When | None) -> str:
+    """The id of an entry: its time, without the day when the page does not say it."""
+    if moment is None:
+        return digest(NAME, raw.title)
+    return times.compact(moment.at) if moment.dated else f"T{moment.clock:%H%M}"
+
+
+def _entry(raw: _Raw, moment: times.When | None, name: str, position: int) -> Entry:
     under, *groups = raw.groups
     is_breaking = under[:1] == [_BREAKING]
     groups = [group for group in (under[1:] if is_breaking else under, *groups) if group]
@@ -170,8 +172,8 @@ def _entry(raw: _Raw, name: str, moment: datetime | None, position: int) -> Entr
     watch = (Video(caption=raw.title.removeprefix(_WATCH)),) if raw.title.startswith(_WATCH) else ()
     return Entry(
         id=name,
-        title=raw.title or None,
-        published=moment,
+        title=None if raw.title in ("", _UNTITLED) else raw.title,
+        published=moment.at if moment else None,
         labels=("breaking",) if is_breaking else (),
         authors=(author,) if author else (),
         body=tuple(reader.body),

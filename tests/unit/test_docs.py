@@ -34,7 +34,7 @@ from workers.gateway import protocol
 from workers.gateway.subscription import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
 SECRET = "whsec_" + "A" * 32
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from service.sources.times import compact, instant, named_zone, published, recorded_at
+from service.sources.times import (
+    compact,
+    instant,
+    is_clock,
+    is_relative,
+    named_zone,
+    published,
+    recorded_at,
+    when,
+)
 
 LONDON = ZoneInfo("Europe/London")
 EPOCH = datetime(1972, 1, 1, tzinfo=UTC)  # before, "British Standard Time" went by BST too
@@ -107,7 +117,20 @@ def test_a_time_that_the_clock_skips_is_moved_forward() -> None:
     [
         "",
         "4 hours ago",
+        "yesterday",
         "10 June",
+        "17.09.2024",
+        "August 4, 2026",
+        "Mon 10:17",
+        "Goal 10:17",
+        "16:03 PM",
+        "0:30 am",
+        "04/08/2026 16:03",
+        "17.09 20:11",
+        "10:17 and 10:18",
+        "10 jui. 2026 10:00",
+        "10:00 1 March 1066",
+        "10:17" + " " * 200 + "10 June",
         "25:00 10 June",
         "10:60 10 June",
         "10:17 31 June 2025",
@@ -177,3 +200,190 @@ def test_a_recording_is_seen_at_the_end_of_the_day_in_its_name() -> None:
     assert recorded_at("bbc-live-2025-04-25.txt") == utc("2025-04-25T23:59")
     assert recorded_at("bbc-live.txt") is None
     assert recorded_at("bbc-live-2025-99-25.txt") is None
+
+
+# --- forms of other publishers -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("15.14 GMT", "2026-08-04T15:14"),
+        ("4:03 PM", "2026-08-04T14:03"),
+        ("4.03pm", "2026-08-04T14:03"),
+        ("4 p.m.", "2026-08-04T14:00"),
+        ("12:05 AM", "2026-08-03T22:05"),
+        ("12:05 pm", "2026-08-04T10:05"),
+        ("August 4, 2026 - 4:03 PM", "2026-08-04T14:03"),
+        ("Aug. 4, 2026 4:03 p.m. ET", "2026-08-04T20:03"),
+        ("16:03, August 4th 2026", "2026-08-04T14:03"),
+        ("4 August 2026 16:03", "2026-08-04T14:03"),
+        ("16:03 Aug 4, 2026", "2026-08-04T14:03"),
+        ("21:00, 5 Aug 2024", "2024-08-05T19:00"),
+        ("Wed 13 Dec 2023 17.25 GMT", "2023-12-13T17:25"),
+        ("Tue, 04 Aug 2026 16:03:22 GMT", "2026-08-04T16:03:22"),
+        ("10:17 (CEST) on 4 August", "2026-08-04T08:17"),
+        ("17.09.2024 • 20:11 Uhr", "2024-09-17T18:11"),
+        ("17.09.2024, 20:11", "2024-09-17T18:11"),
+        ("17.09.24 20:11 MESZ", "2024-09-17T18:11"),
+        ("17.09., 20.11 Uhr", "2025-09-17T18:11"),
+        ("Dienstag, 4. August 2026, 16:03 Uhr", "2026-08-04T14:03"),
+        ("4. März 2026, 20 Uhr", "2026-03-04T19:00"),
+        ("20h11", "2026-08-04T18:11"),
+        ("mardi 4 août 2026 à 20h11", "2026-08-04T18:11"),
+        ("1er févr. 2026, 20 h 11", "2026-02-01T19:11"),
+        ("4 de agosto de 2026, 16:03", "2026-08-04T14:03"),
+        ("mié. 5 ene 2022 16:03", "2022-01-05T15:03"),
+        ("4 de março de 2026 às 16:03", "2026-03-04T15:03"),
+        ("martedì 4 agosto 2026 alle 16:03", "2026-08-04T14:03"),
+        ("4 sierpnia 2026, 16:03", "2026-08-04T14:03"),
+        ("1 października 2025 o 16:03", "2025-10-01T14:03"),
+        ("4 mrt 2026 om 16.03", "2026-03-04T15:03"),
+        ("2026-08-04T16:03:22", "2026-08-04T14:03:22"),
+        ("2026-08-04 16:03", "2026-08-04T14:03"),
+        ("2026-08-04T16:03:22.5Z", "2026-08-04T16:03:22.5"),
+        ("2026-08-04T16:03:22+01:00", "2026-08-04T15:03:22"),
+    ],
+)
+def test_forms_of_many_publishers_are_read(words: str, meant: str) -> None:
+    seen_at = utc("2026-08-04T20:30")
+    assert published(words, seen_at=seen_at, default_zone="Europe/Berlin") == utc(meant)
+
+
+def test_entries_of_one_page_may_each_have_their_own_zone() -> None:
+    seen_at = utc("2026-08-04T23:00")
+    said = ["15.14 BST", "16.14 CEST", "10.14 EDT", "10.14 ET", "14.14 GMT"]
+    assert {published(words, seen_at=seen_at) for words in said} == {utc("2026-08-04T14:14")}
+
+
+def test_a_zone_of_a_place_knows_summer_and_winter() -> None:
+    seen_at = utc("2026-08-04T23:00")
+    assert published("10:00 ET 4 August", seen_at=seen_at) == utc("2026-08-04T14:00")
+    assert published("10:00 ET 4 January", seen_at=seen_at) == utc("2026-01-04T15:00")
+
+
+def test_words_without_a_zone_mean_no_time_without_a_default() -> None:
+    seen_at = utc("2026-08-04T20:30")
+    assert when("16:03", seen_at=seen_at) is None
+    assert when("4 August 2026 16:03", seen_at=seen_at) is None
+    assert published("2026-08-04T16:03:22", seen_at=seen_at, default_zone=None) is None
+    read = when("16:03 GMT", seen_at=seen_at)
+    assert read is not None
+    assert read.at == utc("2026-08-04T16:03")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_dated", "clock"),
+    [
+        ("10:17 British Summer Time 25 April", True, time(10, 17)),
+        ("10:17 British Summer Time", False, time(10, 17)),
+        ("4.03pm", False, time(16, 3)),
+        ("17.09., 20.11 Uhr", True, time(20, 11)),
+        ("2025-04-25T10:17:05Z", True, time(10, 17, 5)),
+        ("01:30 27 October 2024", False, time(1, 30)),
+        ("01:30 BST 27 October 2024", True, time(1, 30)),
+    ],
+)
+def test_it_is_known_whether_the_words_settle_the_time(
+    words: str, is_dated: bool, clock: time
+) -> None:
+    read = when(words, seen_at=utc("2025-04-25T20:30"), default_zone="Europe/London")
+    assert read is not None
+    assert (read.dated, read.clock) == (is_dated, clock)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("21 mins ago", "2h ago", "2 h", "5m", "an hour ago", "a few seconds ago", "just now"),
+        *("1 hour 5 minutes ago", "3 hours and 20 minutes ago", "about 2 hours ago", "moments ago"),
+        *("Updated 5 minutes ago", "Yesterday, 10:17", "today at 4:03pm", "now"),
+        *("vor 5 Minuten", "vor einer Stunde", "vor 2 Std.", "gerade eben", "gestern, 20:11 Uhr"),
+        *("hace 3 horas", "ahora mismo", "há 3 horas", "3 horas atrás", "il y a 5 min"),
+        *("il y a une heure", "à l’instant", "5 minuti fa", "un'ora fa", "5 minut temu"),
+        *("przed chwilą", "5 minuten geleden", "zojuist"),
+    ],
+)
+def test_relative_words_are_known_and_never_a_time(words: str) -> None:
+    assert is_relative(words)
+    assert not is_clock(words)
+    seen_at = utc("2026-08-04T20:30")
+    assert when(words, seen_at=seen_at, default_zone="Europe/Berlin") is None
+
+
+@pytest.mark.parametrize(
+    "words", ["", "10:17", "20h11", "today", "two hours", "5 people ago", "vor dem Spiel", "ago"]
+)
+def test_other_words_are_not_relative(words: str) -> None:
+    assert not is_relative(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("21:00", True), ("10:17 BST 25 April", True), ("25 April", False), ("Goal 21:00", False)],
+)
+def test_a_clock_is_a_time_of_day_and_nothing_else(words: str, expected: bool) -> None:
+    assert is_clock(words) is expected
+
+
+_GERMAN = "Januar Februar März April Mai Juni Juli August September Oktober November Dezember"
+_FRENCH = "janv. févr. mars avr. mai juin juil. août sept. oct. nov. déc."
+# Each as a publisher writes it; the words of a form without a year may be read for 300 days.
+_WITH_YEAR = (
+    lambda t: f"{t:%H:%M} {t.day} {MONTHS[t.month - 1]} {t.year}",
+    lambda t: f"{MONTHS[t.month - 1]} {t.day}, {t.year} - {t.hour % 12 or 12}:{t:%M %p}",
+    lambda t: f"{t:%d.%m.%Y} • {t:%H:%M} Uhr",
+    lambda t: f"{t:%a %d %b %Y %H.%M}",
+    lambda t: f"{t.day}. {_GERMAN.split()[t.month - 1]} {t.year}, {t:%H.%M} Uhr",
+    lambda t: f"le {t.day} {_FRENCH.split()[t.month - 1]} {t.year} à {t:%Hh%M}",
+    lambda t: f"{t:%Y-%m-%dT%H:%M:%S}",
+)
+_WITHOUT_YEAR = (
+    lambda t: f"{t:%H:%M} {t.day} {MONTHS[t.month - 1]}",
+    lambda t: f"{t:%d.%m.}, {t:%H:%M} Uhr",
+    lambda t: f"{t:%b} {t.day}, {t.hour % 12 or 12}.{t:%M%p}".lower(),
+)
+_ZONES = st.sampled_from(["UTC", "Europe/London", "Europe/Berlin", "America/New_York"])
+_MODERN = st.integers(0, 40 * 525_600).map(
+    lambda minutes: utc("1991-01-01T00:00") + timedelta(minutes=minutes)
+)
+
+
+@given(
+    moment=_MODERN,
+    zone=_ZONES,
+    form=st.sampled_from([*_WITH_YEAR, *_WITHOUT_YEAR]),
+    later_min=st.integers(0, 300 * 1440),
+    hours=st.integers(1, 48),
+)
+@example(utc("2025-10-26T00:30"), "Europe/London", _WITH_YEAR[0], 0, 1)
+@example(utc("2025-10-26T01:30"), "Europe/London", _WITH_YEAR[0], 0, 1)
+@example(utc("2024-12-31T23:59"), "UTC", _WITHOUT_YEAR[0], 0, 1)
+@example(utc("2024-02-29T12:00"), "UTC", _WITHOUT_YEAR[1], 300 * 1440, 1)
+def test_what_is_written_in_any_form_is_read_back_whenever_it_is_seen(
+    moment: datetime, zone: str, form: Callable[[datetime], str], later_min: int, hours: int
+) -> None:
+    """Only a time that comes twice may depend on when it was seen; then it says so."""
+    words = form(moment.astimezone(ZoneInfo(zone)))
+    at_once = when(words, seen_at=moment, default_zone=zone)
+    assert at_once is not None
+    assert at_once.at == moment
+    seen_at = moment + timedelta(minutes=later_min)
+    for later in (seen_at, seen_at + timedelta(hours=hours)):
+        read = when(words, seen_at=later, default_zone=zone)
+        assert read is not None
+        assert read.dated == at_once.dated
+        assert read.at == moment or (not read.dated and read.at == moment + timedelta(hours=1))
+
+
+@given(moment=_MODERN, zone=_ZONES, later_min=st.integers(0, 22 * 60))
+def test_a_clock_is_of_the_day_that_ends_when_it_is_seen(
+    moment: datetime, zone: str, later_min: int
+) -> None:
+    local = moment.astimezone(ZoneInfo(zone))
+    seen_at = moment + timedelta(minutes=later_min)
+    read = when(f"{local:%H.%M}", seen_at=seen_at, default_zone=zone)
+    assert read is not None
+    assert not read.dated
+    assert seen_at - timedelta(hours=25) <= read.at <= seen_at + timedelta(minutes=5)
+    assert read.at.astimezone(ZoneInfo(zone)).time() == local.time()
