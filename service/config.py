@@ -184,7 +184,7 @@ SECTIONS: dict[str, type[_Section]] = {
     if isinstance(kind, type) and issubclass(kind, _Section)
 }
 # Read by the command and by the tests, and no settings themselves.
-NOT_SETTINGS = frozenset({"STOPPRESS_CONFIG", "STOPPRESS_CORPUS"})
+NOT_SETTINGS = frozenset({"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS"})
 DEFAULT_FILE = "stoppress.toml"
 
 

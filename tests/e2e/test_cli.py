@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -255,6 +256,34 @@ def test_how_a_page_is_to_be_read_is_checked_when_it_is_added(tmp_path: Path) ->
     )
     refuses(tmp_path, *add, "--source", "css", says="belong together")
     refuses(tmp_path, *add, "--older-pages", "-1", says="older_pages")
+
+
+LOG = "".join(
+    f'<div class="log-item" data-id="i{n}"><h3>Incident {n}</h3>'
+    f'<time datetime="2026-04-25T10:0{n}:00Z">10:0{n}</time>'
+    f"<p>What happened as number {n}, in a few words.</p></div>"
+    for n in range(6)
+)
+
+
+def test_a_page_that_no_source_reads_is_read_by_the_selectors_that_are_proposed(
+    tmp_path: Path,
+) -> None:
+    page = f"<!doctype html><html><head><title>Log</title></head><body>{LOG}</body></html>"
+    (tmp_path / "log.html").write_text(page)
+    refused = ran(tmp_path, "check", "log.html")
+    assert refused.returncode == 1
+    assert "no source reads this page" in refused.stderr
+    proposal = re.search(r"stoppress (check log.html .*--select .*)", refused.stdout)
+    assert proposal is not None
+    shown = ran(tmp_path, *shlex.split(proposal[1]))
+    assert shown.returncode == 0, shown.stderr
+    assert "read by css: 6 entries" in shown.stdout
+    assert re.search(r"^entry +\S+ +6 of", shown.stdout, re.MULTILINE)
+    assert "Incident 5" in shown.stdout
+    refuses(
+        tmp_path, "check", "log.html", "--select", "entry=p[", says="entry = .* is no selector|p\\["
+    )
 
 
 def test_an_address_that_is_no_url_is_named(tmp_path: Path) -> None:
