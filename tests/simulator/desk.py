@@ -111,6 +111,8 @@ class Desk:
         """A new post: on top, or now and then one that came late, at its place in time."""
         late = dice.choice((0, 0, 0, 0, 1, 9))
         moment = now - timedelta(minutes=late)
+        if self._is_taken(moment):
+            return False
         newer = (n for n, key in enumerate(self.order) if self.posts[key].published <= moment)
         self._file(dice, moment, next(newer, len(self.order)) if late else 0)
         return True
@@ -178,20 +180,19 @@ class Desk:
         return True
 
     def split(self, dice: random.Random, now: datetime) -> bool:
-        """Half of a post becomes one of its own, right above."""
+        """Half of a post becomes one of its own, right above it or on top."""
         several = [key for key in self.order if len(self.posts[key].paragraphs) > 1]
-        if not several:
+        if not several or self._is_taken(now):
             return False
         post = self.posts[dice.choice(several)]
-        place = self.order.index(post.key)
-        title = sentence(dice, dice.randint(4, 9))
+        stays = dice.random() < 0.5 and not self._alone
         part = Post(
             key=self._key(),
-            title=title,
+            title=sentence(dice, dice.randint(4, 9)),
             paragraphs=post.paragraphs[1:],
-            published=minute(now),
+            published=post.published if stays else minute(now),
         )
-        self._put(part, 0 if place == 0 else dice.choice((0, place)))
+        self._put(part, self.order.index(post.key) if stays else 0)
         return self._say(replace(post, paragraphs=post.paragraphs[:1]), now)
 
     def headline(self, dice: random.Random, _now: datetime) -> bool:
@@ -208,6 +209,10 @@ class Desk:
 
     # --- how it does it ---
 
+    def _is_taken(self, moment: datetime) -> bool:
+        times = (post.published for post in self.posts.values())
+        return self._alone and minute(moment) in times
+
     def _key(self) -> str:
         return f"p{len(self.posts) + 1}"
 
@@ -215,8 +220,6 @@ class Desk:
         self._put(new_post(self._key(), dice, minute(moment)), place)
 
     def _put(self, post: Post, place: int) -> None:
-        while self._alone and any(one.published == post.published for one in self.posts.values()):
-            post = replace(post, published=post.published - timedelta(minutes=1))
         self.posts[post.key] = post
         self.wordings[post.key] = [post]
         self.order.insert(place, post.key)

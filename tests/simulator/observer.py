@@ -26,6 +26,9 @@ FEWEST_FOR_DOUBT = 3
 MASS_LOSS = 0.5
 SKEW = timedelta(seconds=2)
 
+# A log stands in the order in which it was written, and not in that of its posts.
+IN_ORDER_OF_CHANGES = frozenset({"wordpress"})
+
 Verb = Literal["published", "edited", "removed", "restored"]
 Belief = Literal["must", "may", "never"]
 Sureness = Literal["surely", "perhaps", "no"]
@@ -106,7 +109,8 @@ class Observer:
         if not window:
             return "must"
         if not any(post.key in self.known for post in front.posts):
-            return "never" if len(window) >= FEWEST_FOR_DOUBT else "may"
+            is_telling = len(window) >= FEWEST_FOR_DOUBT and "withdrawn" not in self.can
+            return "never" if is_telling else "may"
         gone = {
             key: self._is_missing(key, served, front)
             for key, one in self.known.items()
@@ -200,12 +204,15 @@ class Observer:
         if known is None:
             return Expected("published", one, must=True, baseline=self._is_no_news(one, under))
         known.missing = Count()
+        if known.is_removed and is_moved(self.markup, one, known.shown):
+            return Expected("restored", one, must=False, may_split=True)
         if known.is_removed:
             return self._goes_back("restored", known, one)
         if surely_same(one, known.shown):
             known.back = None
             return None
         if not surely_differ(self.markup, one, known.shown):
+            known.back = None
             return Expected("edited", one, must=False)
         if self._is_dated_back(known, one) or self._was_said(known, one):
             return self._goes_back("edited", known, one)
@@ -220,6 +227,8 @@ class Observer:
             return None
         if one.post.published >= self._horizon:
             return False
+        if self.markup in IN_ORDER_OF_CHANGES:
+            return None
         is_below = not any(other.post.key in self.known for other in under)
         return True if is_below else None
 
