@@ -8,7 +8,8 @@ The rules of guarantee G2:
   `confirm_polls` good polls in a row agree on it: a stale copy can produce nothing else;
 - a page whose own clock goes back is held: it changes nothing until as many polls agree on it;
 - what the page itself says is gone (a tombstone) is gone at once;
-- an entry below the window, and one that slides back into it from below, is no news.
+- an entry below the window, and one that slides back into it from below, is no news;
+- a page that went on by more than it shows is believed, and says that it was out of sight.
 """
 
 from __future__ import annotations
@@ -237,22 +238,20 @@ def _implausible(
 ) -> Doubt | None:
     """Does this look like another page, or like part of one?"""
     window = [key for key in state.meta.window if not state.entries[key].removed]
-    remembered = [key for key in past(state.meta) if not state.entries[key].removed]
+    remembered, strange = _remembered(state), _is_strange(state, matched)
     if snapshot.partial or not remembered:
         return None
     if not matched.seen:
         return Doubt(
             "page.emptied", f"all of its {len(remembered)} entries vanished", fix=BEGIN_AGAIN
         )
-    strange = not any(entry.id in state.entries for entry in matched.seen)
     if strange and _is_renamed(state.meta.head, snapshot.head):
         detail = f"it calls itself {snapshot.head.url}, and none of its entries was there before"
         return Doubt("page.other_page", detail, fix=BEGIN_AGAIN)
     if len(remembered) < FEWEST_FOR_DOUBT:
         return None
-    if strange and not _in_gap(state, snapshot, policy):
-        detail = f"none of its {len(matched.seen)} entries was there before"
-        return Doubt("page.no_overlap", detail, fix=BEGIN_AGAIN)
+    if strange and not (_in_gap(state, snapshot, policy) or _went_on(state, snapshot)):
+        return Doubt("page.no_overlap", _no_overlap(matched), fix=BEGIN_AGAIN)
     lost = len(set(window) & set(matched.missing))
     if lost >= FEWEST_FOR_DOUBT and lost > policy.mass_loss * len(window):
         detail = f"{lost} of {len(window)} entries vanished at once"
@@ -265,6 +264,29 @@ def _is_renamed(before: Head, now: Head) -> bool:
     if before.url is None or now.url is None:
         return False
     return urlsplit(before.url).path.rstrip("/") != urlsplit(now.url).path.rstrip("/")
+
+
+def _no_overlap(matched: Matched) -> str:
+    return f"none of its {len(matched.seen)} entries was there before"
+
+
+def _remembered(state: PageState) -> list[Entry]:
+    known = (state.entries[key] for key in past(state.meta))
+    return [one.entry for one in known if not one.removed]
+
+
+def _is_strange(state: PageState, matched: Matched) -> bool:
+    return not any(entry.id in state.entries for entry in matched.seen)
+
+
+def _went_on(state: PageState, snapshot: Snapshot) -> bool:
+    """Is all of it newer than what we know, under the same title?"""
+    before, now = state.meta.head.title, snapshot.head.title
+    times = [entry.published for entry in _remembered(state) if entry.published]
+    if not now or now != before or not times:
+        return False
+    newest = max(times)
+    return all(entry.published and entry.published > newest for entry in snapshot.entries)
 
 
 def _in_gap(state: PageState, snapshot: Snapshot, policy: Policy) -> bool:
@@ -326,6 +348,9 @@ class _Differ:
         self.known, self.meta = state.entries, state.meta
         self.snapshot, self.matched, self.policy = snapshot, matched, policy
         self.gap, self.since = _in_gap(state, snapshot, policy), state.page.since
+        # A page that shares nothing with what we know was followed for a reason: it went on.
+        is_known = len(_remembered(state)) >= FEWEST_FOR_DOUBT and not snapshot.partial
+        self.outrun = is_known and _is_strange(state, matched)
         self.head = _merged(state.meta.head, snapshot.head)
         self.heads = state.meta.heads
         self.status: PageStatus = state.meta.status
@@ -345,7 +370,16 @@ class _Differ:
         return Step((), msgspec.structs.replace(self.meta, pending=pending))
 
     def step(self, clocks: Clocks) -> Step:
-        if self.meta.degraded:
+        if self.outrun and not self.meta.degraded:
+            detail = f"{_no_overlap(self.matched)}: what came and slid out between is not known"
+            health = Health(
+                status="degraded",
+                reason="page.outrun",
+                detail=detail,
+                since=self.meta.last_good_poll,
+            )
+            self._page("stoppress.page.degraded", health=health)
+        if self.meta.degraded or self.outrun:
             self._page("stoppress.page.recovered")
         if self.meta.opened:
             self._follow()
@@ -616,10 +650,12 @@ class _Differ:
         moment: datetime | None = None,
         changed: tuple[str, ...] = (),
         edits: dict[str, tuple[Run, ...]] | None = None,
+        health: Health | None = None,
     ) -> None:
         data = PageData(
             page=self.ref,
             status=self.status,
+            health=health,
             observed=self._observed(),
             summary=summary,
             at=moment,

@@ -7,6 +7,7 @@ that entry under a re-issued id; so is one that is far more like it than like an
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -268,22 +269,38 @@ def _inside(
         entry, pending = known[key].entry, meta.pending.get(key)
         is_newer = oldest is None or entry.published is None or entry.published > oldest
         is_awaited = pending is not None and pending.kind == "removed" and oldest is not None
-        if is_newer and (places[key] > first or is_awaited) and not is_pinned(entry):
+        is_above = places[key] > first and (is_newer or entry.published == oldest)
+        if (is_above or (is_awaited and is_newer)) and not is_pinned(entry):
             inside.append(key)
     return inside
 
 
 def _in_order(seen: Sequence[Entry], places: Mapping[str, int]) -> list[Entry]:
-    """Entries that stand above all that they stood above before; seen: oldest first.
+    """Most entries that stand in the order in which they stood; seen: oldest first.
 
-    One that was moved, to the top of the page for instance, says nothing about its neighbours.
+    The others were moved, to the top of the page for instance: they say nothing about their
+    neighbours. Of two that changed places, the one that stood higher is kept: it says less.
     """
-    highest, anchors = -1, []
-    for entry in seen:
-        if places[entry.id] > highest:
-            highest = places[entry.id]
-            anchors.append(entry)
-    return anchors
+    order = [places[entry.id] for entry in seen]
+    under = _rising(order)
+    over = _rising([-place for place in reversed(order)])[::-1]
+    longest = max(under, default=0)
+    held: dict[int, Entry] = {}
+    for entry, below, above in zip(seen, under, over, strict=True):
+        if below + above == longest + 1:  # in one of the longest, as number `below`
+            held[below] = max(held.get(below, entry), entry, key=lambda one: places[one.id])
+    return [held[rank] for rank in sorted(held)]
+
+
+def _rising(order: Sequence[int]) -> list[int]:
+    """For each number, how many the longest rising subsequence has that ends with it."""
+    tails: list[int] = []
+    lengths = []
+    for number in order:
+        place = bisect_left(tails, number)
+        tails[place : place + 1] = [number]
+        lengths.append(place + 1)
+    return lengths
 
 
 def _merge(present: list[str], window: tuple[str, ...], missing: list[str]) -> tuple[str, ...]:

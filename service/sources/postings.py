@@ -26,8 +26,8 @@ TYPE = "LiveBlogPosting"
 _DECORATIONS = ("post-", "block-")
 _QUERY_ID = re.compile(r"[?&]post_?id=([^&#]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"^https?:", re.IGNORECASE)
-# With fewer updates than this, equal values may be chance.
-_FEW = 3
+# With fewer updates than this, equal values may be chance: values of the page, any values.
+_FEW, _MANY = 3, 6
 PINNED = "pinned"
 
 
@@ -174,7 +174,7 @@ def settle(
 ) -> Settled:
     """The updates as entries, each once, top first, with ids and places. modified: of the page."""
     timed = _own_changes(_timed(_named(postings), document), modified)
-    postings, warnings = _own_times(_each_once(timed))
+    postings, warnings = _own_times(_each_once(timed), modified)
     postings = _top_first(postings)
     names = [one.entry.id or _fallback_id(one, source) for one in postings]
     entries = tuple(
@@ -252,10 +252,13 @@ def _labelled(one: Posting) -> Posting:
     return replace(one, entry=replace(one.entry, labels=(*one.entry.labels, PINNED)))
 
 
-def _own_times(postings: list[Posting]) -> tuple[list[Posting], tuple[str, ...]]:
+def _own_times(
+    postings: list[Posting], modified: datetime | None
+) -> tuple[list[Posting], tuple[str, ...]]:
     """A time that all of several updates share is the page's."""
     moments = {one.entry.published for one in postings}
-    if len(postings) < _FEW or len(moments) > 1 or None in moments:
+    fewest = _FEW if moments == {modified} else _MANY
+    if len(postings) < fewest or len(moments) > 1 or None in moments:
         return postings, ()
     warning = "every entry carries the time of the page: the entries have no time of their own"
     return [

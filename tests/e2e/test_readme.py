@@ -97,7 +97,7 @@ class Stage(Struct):
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A short name, as homes have: README's socket lies below it, and a socket's path is bounded."""
+    """A short name, as homes have: the socket lies below it, and its path is bounded."""
     with tempfile.TemporaryDirectory(prefix="home-") as path:
         yield Path(path)
 

@@ -50,7 +50,10 @@ class Count:
 
 
 class Expected(Struct, frozen=True):
-    """An event that a poll must or may bring. baseline: None if either will do."""
+    """An event that a poll must or may bring. baseline: None if either will do.
+
+    heir: a new post that may as well be this one, under another id.
+    """
 
     verb: Verb
     shown: Shown
@@ -58,6 +61,7 @@ class Expected(Struct, frozen=True):
     baseline: bool | None = None
     may_split: bool = False
     is_real: bool = True
+    heir: str | None = None
 
 
 @dataclass
@@ -110,7 +114,7 @@ class Observer:
             return "must"
         if not any(post.key in self.known for post in front.posts):
             is_telling = len(window) >= FEWEST_FOR_DOUBT and "withdrawn" not in self.can
-            return "never" if is_telling else "may"
+            return "never" if is_telling and not self.is_outrun(front) else "may"
         gone = {
             key: self._is_missing(key, served, front)
             for key, one in self.known.items()
@@ -127,6 +131,13 @@ class Observer:
             _is_mass(sum(key not in shown for key in keys), len(keys)) for keys in (window, surely)
         )
         return "may" if is_short else "must"
+
+    def is_outrun(self, front: Front) -> bool:
+        """Did the page go on by more than it shows? Then it is all newer."""
+        known = [one.shown.post.published for one in self.known.values()]
+        return bool(known) and all(
+            post.key not in self.known and post.published > max(known) for post in front.posts
+        )
 
     def is_settled(self, shown: Shown) -> bool:
         """Is the post known as it is shown here?"""
@@ -156,6 +167,7 @@ class Observer:
         found = {key: self._gone(key, served, front) for key in self.known}
         for place, one in enumerate(shown):
             found[one.post.key] = self._here(one, shown[place + 1 :])
+        found |= self._heirs(shown, {post.key for post in front.posts})
         self._note_places(shown)
         self.is_open = True
         return {key: one for key, one in found.items() if one is not None}
@@ -218,6 +230,18 @@ class Observer:
             return self._goes_back("edited", known, one)
         known.back = None
         return Expected("edited", one, must=True, may_split=self._may_split(known, one))
+
+    def _heirs(self, shown: Sequence[Shown], there: set[str]) -> dict[str, Expected]:
+        """New posts with the time and words of one that went. Who can tell them from it?"""
+        found = {}
+        for one in shown:
+            if not self.is_open or one.post.key in self.known:
+                continue
+            for key, known in self.known.items():
+                if key not in there and _is_heir(one.post, known.shown.post):
+                    found[one.post.key] = Expected("published", one, must=False)
+                    found[key] = Expected("edited", one, must=False, heir=one.post.key)
+        return found
 
     def _is_no_news(self, one: Shown, under: Sequence[Shown]) -> bool | None:
         """Was it out before we came, and slid in from below? None: that cannot be told."""
@@ -319,6 +343,11 @@ class Observer:
     def _is_misled(self, key: str, front: Front) -> bool:
         """Has an editor moved the post, or another so that it seems to prove something?"""
         return bool(self.moved & ({key} | _in_order(front.posts)))
+
+
+def _is_heir(one: Post, other: Post) -> bool:
+    said = set(other.paragraphs)
+    return one.published == other.published and not said.isdisjoint(one.paragraphs)
 
 
 def _under(below: frozenset[str], front: Front) -> frozenset[str]:

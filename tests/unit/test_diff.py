@@ -46,6 +46,9 @@ def changed(number: int, text: str) -> Entry:
     return entry(number, text=text)
 
 
+OUTRUN = ["page.degraded page", "page.recovered page"]
+
+
 def published(*wanted: int) -> list[str]:
     return [f"entry.published e{number}" for number in wanted]
 
@@ -283,12 +286,25 @@ def test_a_page_that_loses_most_of_its_entries_at_once_is_doubted() -> None:
 
 def test_a_page_that_shares_no_entry_with_the_known_one_is_doubted() -> None:
     state = opened(*numbers(1, 2, 3))
-    assert doubt(state, page_of(numbers(11, 12, 13))) == "page.no_overlap"
+    another = Head(title="Another page")
+    assert doubt(state, page_of(numbers(11, 12, 13), head=another)) == "page.no_overlap"
+
+
+def test_a_page_that_went_on_by_more_than_it_shows_is_followed_and_says_so() -> None:
+    kinds, _, events = see(opened(*numbers(1, 2, 3)), page_of(numbers(11, 12, 13), minute=20))
+    assert kinds == [*OUTRUN, *published(11, 12, 13)]
+    assert events[0].data.health.reason == "page.outrun"
+    assert not any(event.data.baseline for event in events if isinstance(event, EntryEvent))
+
+
+def test_a_page_that_shows_one_entry_as_old_as_the_known_ones_did_not_go_on() -> None:
+    strangers = [entry(2, id="other"), *numbers(11, 12)]
+    assert doubt(opened(*numbers(1, 3, 4)), page_of(strangers)) == "page.no_overlap"
 
 
 def test_after_a_gap_what_is_new_is_baseline() -> None:
     kinds, _, events = see(opened(*numbers(1, 2, 3)), page_of(numbers(11, 12), minute=61))
-    assert kinds == published(11, 12)
+    assert kinds == [*OUTRUN, *published(11, 12)]
     assert all(event.data.baseline for event in events if isinstance(event, EntryEvent))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from service.diff import Doubt, Policy, advance, diff
-from service.model import Entry, PageState
+from service.model import Entry, Head, PageState
 from tests.pages import at, entry, new_state, page_of
 
 
@@ -24,7 +24,9 @@ def told(*polls: Iterable[Entry]) -> list[list[str]]:
 
 
 def _told(state: PageState, shown: list[Entry], minute: int) -> tuple[list[str], PageState]:
-    snapshot = page_of(shown, minute=minute)
+    is_other = shown[0].id == OTHER[0].id
+    head = Head(title="Another page") if is_other else None
+    snapshot = page_of(shown, minute=minute, head=head)
     step = diff(state, snapshot, Policy())
     if isinstance(step, Doubt):
         return [f"doubt {step.code}"], state
@@ -34,6 +36,7 @@ def _told(state: PageState, shown: list[Entry], minute: int) -> tuple[list[str],
 
 
 FULL = [entry(number) for number in range(1, 9)]
+OTHER = [entry(number) for number in range(20, 27)]
 
 
 def under_other_ids(entries: Iterable[Entry]) -> list[Entry]:
@@ -55,8 +58,7 @@ def test_a_removal_half_confirmed_outlives_a_page_that_was_cut_short() -> None:
 
 def test_another_page_right_after_a_page_that_was_cut_short_is_doubted() -> None:
     """jsonld_ap 40: all entries of the other page are published as news."""
-    other = [entry(number) for number in range(20, 27)]
-    assert told(FULL, [FULL[-2]], other)[2] == ["doubt page.no_overlap"]
+    assert told(FULL, [FULL[-2]], OTHER)[2] == ["doubt page.no_overlap"]
 
 
 def test_entries_below_the_window_are_not_removed_because_an_older_one_was_put_on_top() -> None:
@@ -95,8 +97,7 @@ def test_an_id_that_moves_with_the_headline_of_a_pinned_entry_is_an_edit() -> No
 def test_another_page_after_one_that_showed_only_a_withdrawn_entry_is_doubted() -> None:
     """jsonld_ap 40: the entry is coming back, and is all that the page was cut down to."""
     without = [one for one in FULL if one.id != "e7"]
-    other = [entry(number) for number in range(20, 27)]
-    said = told(FULL, without, without, without, without, [FULL[6]], other)
+    said = told(FULL, without, without, without, without, [FULL[6]], OTHER)
     assert said[-1] == ["doubt page.no_overlap"]
 
 
@@ -114,3 +115,17 @@ def test_of_two_entries_in_no_order_the_one_that_was_moved_is_no_anchor() -> Non
     after = [FULL[5], *short]
     assert told(first, short, after, after, after)[-1] == []
     assert told(first, short, after, after)[-1] == []
+
+
+def test_one_that_goes_from_the_top_to_the_bottom_does_not_hide_a_withdrawal() -> None:
+    """jsonld_mirror 1: an entry is no longer pinned, where the page has no mark for it."""
+    first = [*FULL[1:7], FULL[0]]  # e1 is pinned on top
+    after = [one for one in FULL[:7] if one.id != "e5"]
+    assert told(first, after, after, after)[1:] == [[], [], ["entry.removed e5"]]
+
+
+def test_an_entry_as_old_as_the_lowest_one_was_withdrawn_if_it_stood_above_it() -> None:
+    """css 197."""
+    twin = entry(3, id="twin", published=FULL[1].published)
+    after = FULL[1:6]
+    assert told([*FULL[:2], twin, *FULL[2:6]], after, after, after)[3] == ["entry.removed twin"]
