@@ -103,8 +103,6 @@ class Judge:
         self._fault = "the end"
         for one in shown_on(front, {}):
             known = self.observer.known.get(one.post.key)
-            if known is None and one.post.key in self.loose:
-                continue
             if known is None:
                 self._find("final", f"{one.post.key} is shown, and was never published")
             elif one.post.key not in self.loose:
@@ -292,7 +290,9 @@ class Judge:
             self._find("precision", f"{_named(event)}: {key} was not {verb}")
             return
         if expected.heir is not None:
-            self.loose |= {key, expected.heir}
+            self.observer.inherits(expected.heir, key, expected.shown)
+            self._keys[event.subject] = expected.heir
+            self.loose.add(key)
             return
         if verb == "published" and expected.may_split:
             self.loose.add(key)

@@ -186,6 +186,11 @@ class Observer:
         known.shown, known.is_removed, known.back = expected.shown, False, None
         known.in_window = True
 
+    def inherits(self, heir: str, key: str, shown: Shown) -> None:
+        """A new post was taken for the one with that key, under another id."""
+        known = self.known.pop(key)
+        self.known[heir] = Known(known.subject, shown, [*known.earlier, known.shown])
+
     def settle(self, front: Front, names: dict[str, str]) -> None:
         """After its events: where each post stands."""
         self._note_places(shown_on(front, names))
