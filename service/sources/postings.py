@@ -26,7 +26,7 @@ TYPE = "LiveBlogPosting"
 _DECORATIONS = ("post-", "block-")
 _QUERY_ID = re.compile(r"[?&]post_?id=([^&#]+)", re.IGNORECASE)
 _SCHEME = re.compile(r"^https?:", re.IGNORECASE)
-# With fewer updates than this, equal values may be chance: values of the page, any values.
+# With fewer updates than this, equal values may be chance: two values of each, or one.
 _FEW, _MANY = 3, 6
 PINNED = "pinned"
 
@@ -174,7 +174,7 @@ def settle(
 ) -> Settled:
     """The updates as entries, each once, top first, with ids and places. modified: of the page."""
     timed = _own_changes(_timed(_named(postings), document), modified)
-    postings, warnings = _own_times(_each_once(timed), modified)
+    postings, warnings = _own_times(_each_once(timed))
     postings = _top_first(postings)
     names = [one.entry.id or _fallback_id(one, source) for one in postings]
     entries = tuple(
@@ -252,13 +252,12 @@ def _labelled(one: Posting) -> Posting:
     return replace(one, entry=replace(one.entry, labels=(*one.entry.labels, PINNED)))
 
 
-def _own_times(
-    postings: list[Posting], modified: datetime | None
-) -> tuple[list[Posting], tuple[str, ...]]:
+def _own_times(postings: list[Posting]) -> tuple[list[Posting], tuple[str, ...]]:
     """A time that all of several updates share is the page's."""
-    moments = {one.entry.published for one in postings}
-    fewest = _FEW if moments == {modified} else _MANY
-    if len(postings) < fewest or len(moments) > 1 or None in moments:
+    published = {one.entry.published for one in postings}
+    updated = {one.entry.updated for one in postings}
+    fewest = _FEW if len(updated) == 1 and None not in updated else _MANY
+    if len(postings) < fewest or len(published) > 1 or None in published:
         return postings, ()
     warning = "every entry carries the time of the page: the entries have no time of their own"
     return [
