@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from itertools import pairwise
+from operator import lt
 
 import msgspec
 from msgspec import Struct
@@ -282,6 +283,8 @@ def _in_order(seen: Sequence[Entry], places: Mapping[str, int]) -> list[Entry]:
     neighbours. Of two that changed places, the one that stood higher is kept: it says less.
     """
     order = [places[entry.id] for entry in seen]
+    if all(map(lt, order, order[1:])):
+        return list(seen)
     under = _rising(order)
     over = _rising([-place for place in reversed(order)])[::-1]
     longest = max(under, default=0)
