@@ -15,15 +15,18 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
+# Values that hold no cycle are none of the garbage collector's business: gc=False. It would look
+# at each of them again and again.
 
-class Author(Struct, frozen=True):
+
+class Author(Struct, frozen=True, gc=False):
     """Who wrote an entry, with the role that the page gives ("Russia editor")."""
 
     name: str
     role: str | None = None
 
 
-class Mark(Struct, frozen=True):
+class Mark(Struct, frozen=True, gc=False):
     """A link or emphasis over text[start:end], in code points."""
 
     start: int
@@ -32,28 +35,28 @@ class Mark(Struct, frozen=True):
     url: str | None = None
 
 
-class Line(Struct, frozen=True):
+class Line(Struct, frozen=True, gc=False):
     """A run of text with its marks: one list item."""
 
     text: str
     marks: tuple[Mark, ...] = ()
 
 
-class Paragraph(Struct, frozen=True, tag_field="type", tag="paragraph"):
+class Paragraph(Struct, frozen=True, gc=False, tag_field="type", tag="paragraph"):
     """A paragraph of text."""
 
     text: str
     marks: tuple[Mark, ...] = ()
 
 
-class ListBlock(Struct, frozen=True, tag_field="type", tag="list"):
+class ListBlock(Struct, frozen=True, gc=False, tag_field="type", tag="list"):
     """A bulleted or numbered list."""
 
     items: tuple[Line, ...]
     ordered: bool = False
 
 
-class Quote(Struct, frozen=True, tag_field="type", tag="quote"):
+class Quote(Struct, frozen=True, gc=False, tag_field="type", tag="quote"):
     """Quoted words; cite: whose they are."""
 
     text: str
@@ -61,14 +64,14 @@ class Quote(Struct, frozen=True, tag_field="type", tag="quote"):
     cite: str | None = None
 
 
-class Heading(Struct, frozen=True, tag_field="type", tag="heading"):
+class Heading(Struct, frozen=True, gc=False, tag_field="type", tag="heading"):
     """A heading inside an entry."""
 
     text: str
     level: int = 3
 
 
-class Image(Struct, frozen=True, tag_field="type", tag="image"):
+class Image(Struct, frozen=True, gc=False, tag_field="type", tag="image"):
     """An image with its words kept apart from the entry's text."""
 
     url: str | None = None
@@ -77,21 +80,21 @@ class Image(Struct, frozen=True, tag_field="type", tag="image"):
     credit: str | None = None
 
 
-class Video(Struct, frozen=True, tag_field="type", tag="video"):
+class Video(Struct, frozen=True, gc=False, tag_field="type", tag="video"):
     """A video or audio clip."""
 
     url: str | None = None
     caption: str | None = None
 
 
-class Embed(Struct, frozen=True, tag_field="type", tag="embed"):
+class Embed(Struct, frozen=True, gc=False, tag_field="type", tag="embed"):
     """Something that another site provides: a post, a chart."""
 
     provider: str | None = None
     url: str | None = None
 
 
-class Table(Struct, frozen=True, tag_field="type", tag="table"):
+class Table(Struct, frozen=True, gc=False, tag_field="type", tag="table"):
     """Rows of cells as text."""
 
     rows: tuple[tuple[str, ...], ...]
@@ -101,7 +104,7 @@ Block = Paragraph | ListBlock | Quote | Heading | Image | Video | Embed | Table
 Media = Image | Video
 
 
-class Entry(Struct, frozen=True, kw_only=True):
+class Entry(Struct, frozen=True, gc=False, kw_only=True):
     """One post of a live page.
 
     body holds the text blocks and embeds, media the images and videos, each in page order.
@@ -351,7 +354,7 @@ class Pending(Struct, frozen=True, kw_only=True):
     uncertain: bool = False
 
 
-class EntryState(Struct, frozen=True, kw_only=True):
+class EntryState(Struct, frozen=True, gc=False, kw_only=True):
     """The last revision of an entry, with the digests of the earlier ones."""
 
     entry: Entry

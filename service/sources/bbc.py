@@ -23,7 +23,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from service.errors import PageError
 from service.model import Author, Entry, Head, Snapshot, block_lines, digest
-from service.sources import html, optimo, times
+from service.sources import html, optimo, pieces, times
 from service.sources.base import Document, Memo, Source, body_text, decode, distinct, form
 from service.sources.optimo import Envelope, Stream
 
@@ -31,6 +31,7 @@ NAME = "bbc"
 DEFAULT_ZONE = "Europe/London"
 
 _POST = "article[data-testid=content-post]"
+_POST_TAG = re.compile(r"<article\b[^<>]*?\sdata-testid\s*=\s*[\"']?content-post\b[^<>]*>")
 _NESTED_POST = f"{_POST} {_POST}"
 _SIGNS = re.compile(
     rb"content-post|[Ll]iveText|live-header|live-page|isBreakingNews|firstPublished"
@@ -76,7 +77,7 @@ _HOUR = timedelta(hours=1)
 _LABEL_MAX_CHARS = 40
 
 
-class _Post(Struct, frozen=True):
+class _Post(Struct, frozen=True, gc=False):
     """An entry before its place on the page is settled.
 
     native: the publisher's own id. time: the words that say when. is_undated: the day was filled
@@ -310,7 +311,8 @@ def _polled(document: Document) -> _Feed | None:
 
 
 def _html_snapshot(document: Document, text: str, memo: Memo) -> Snapshot:
-    tree = html.parsed(text, where=document.url)
+    rest, cut = pieces.cut(text, _POST_TAG, memo)
+    tree = html.parsed(rest, where=document.url)
     said, unread = _said(text, document.url)
     polled, own = _polled(document) or _Feed(()), said.stream or Stream(())
     feed = polled if polled.posts else _Feed(own.posts, own.is_last)
@@ -323,7 +325,7 @@ def _html_snapshot(document: Document, text: str, memo: Memo) -> Snapshot:
         raise html.cut_off(document.url)
     head = _head(tree, text, document)
     if nodes:
-        snapshot = _markup_snapshot(document, tree, nodes, head, memo)
+        snapshot = _markup_snapshot(document, tree, nodes, cut, head, memo)
     else:
         said_head, page_url = _head_said(head, said), head.url or document.url
         snapshot = _data_snapshot(document, said_head, feed, said, memo, page_url=page_url)
@@ -476,7 +478,12 @@ def _fallback_id(entry: Entry) -> str:
 
 
 def _markup_snapshot(
-    document: Document, tree: LexborHTMLParser, nodes: list[LexborNode], head: Head, memo: Memo
+    document: Document,
+    tree: LexborHTMLParser,
+    nodes: list[LexborNode],
+    cut: dict[str, str],
+    head: Head,
+    memo: Memo,
 ) -> Snapshot:
     if tree.css_first(_NESTED_POST) is not None:
         raise PageError(
@@ -485,7 +492,11 @@ def _markup_snapshot(
             where=document.url,
             fix="it cannot be told which text belongs to which post; the page is asked again",
         )
-    posts = [_markup_post(node, head.url or document.url, memo) for node in nodes]
+    base_url = head.url or document.url
+    posts = [
+        memo.read(f"{base_url}\0{piece}", partial(_read_post, piece, base_url, document.url))
+        for piece in (pieces.markup(node, cut) for node in nodes)
+    ]
     if _PINNED_HINT in document.body:
         posts = _pinned(posts, nodes)
     clock = _Times(document.seen_at, document.reading.zone or DEFAULT_ZONE, memo)
@@ -501,13 +512,11 @@ def _markup_snapshot(
     )
 
 
-def _markup_post(node: LexborNode, base_url: str, memo: Memo) -> _Post:
-    piece = node.html or ""
-    return memo.read(f"{base_url}\0{piece}", lambda: _read_post(node, piece, base_url))
-
-
-def _read_post(node: LexborNode, piece: str, base_url: str) -> _Post:
+def _read_post(piece: str, base_url: str, where: str) -> _Post:
     """One post. piece: its markup; what it does not name needs no search."""
+    tree = html.parsed(piece, where=where)
+    node = tree.css_first(_POST)
+    assert node is not None, "pieces are cut by the tag of a post"
     heading, time_nodes = node.css_first(_HEADING), _time_nodes(node)
     breaking = _breaking(node, piece)
     labels = [one for one in breaking if _is_label(one)]

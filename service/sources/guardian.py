@@ -32,7 +32,7 @@ from service.model import (
     Snapshot,
     Video,
 )
-from service.sources import html, times
+from service.sources import html, pieces, times
 from service.sources.base import Document, Memo, Source, body_text, decode, decoded, form
 from service.sources.html import Content
 
@@ -660,15 +660,6 @@ _BLOCKS = "#liveblog-body article[id^=block-]"
 _RICH_LINKS = "aside.element-rich-link"
 _TYPED = "figure[data-spacefinder-type]"
 _START = re.compile(r"<article\b[^<>]*?\sid\s*=\s*[\"']?block-[^<>]*>")
-_END = "</article>"
-# In between, where its end may be only words.
-_DOUBTFUL = (
-    *("<article", "<script", "</script", "<style", "</style", "<textarea", "</textarea"),
-    *("<template", "</template", "<!--", "-->"),
-)
-# What React puts between words.
-_EMPTY_COMMENT = "<!-- -->"
-_PIECE = "data-stoppress-piece"
 _PINNED = "#pinned-post article > header a[href*=block-]"
 _PINNED_PLACE = "#pinned-post"
 _BLOCK_ID = re.compile(r"block-(\w+)")
@@ -679,9 +670,10 @@ _NO_NAMES = ("a", "h2", "h3", "time", "gu-island", "svg")
 
 
 def _markup(document: Document, text: str, memo: Memo) -> Snapshot:
-    rest, read = _cut(text, memo)
+    rest, cut = pieces.cut(text, _START, memo)
     tree = html.parsed(rest, where=document.url)
-    found = (_of_node(node, read, memo) for node in tree.css(_BLOCKS))
+    said = (pieces.markup(node, cut) for node in tree.css(_BLOCKS))
+    found = (memo.read(block, partial(_read_article, block)) for block in said)
     entries = [entry for entry in found if entry.id]
     if not entries:
         expected = "blocks as <article id=block-…>"
@@ -698,45 +690,6 @@ def _markup(document: Document, text: str, memo: Memo) -> Snapshot:
         seen_at=document.seen_at,
         modified=times.instant(_meta(tree, "property='article:modified_time'")),
     )
-
-
-def _cut(text: str, memo: Memo) -> tuple[str, dict[str, Entry]]:
-    """The page with an empty article in place of each block, and what was read of the blocks.
-
-    So an unchanged block costs no more than a hash. Whether it is one of the page's blocks is then
-    seen in the tree of the rest. What is not sure to be one element stays where it is.
-    """
-    kept, read, place = list[str](), dict[str, Entry](), 0
-    for start in _START.finditer(text):
-        end = text.find(_END, start.end()) + len(_END)
-        if end < len(_END) or start.start() < place:
-            continue
-        piece = text[start.start() : end]
-        entry = memo.read(piece, partial(_read_piece, piece, start.end() - start.start()))
-        if entry is not None:
-            name = str(len(read))
-            read[name] = entry
-            kept += text[place : start.start()], f'<article id="block-" {_PIECE}="{name}">{_END}'
-            place = end
-    return "".join((*kept, text[place:])), read
-
-
-def _read_piece(piece: str, opened: int) -> Entry | None:
-    """The block in a piece of a page, if it is sure to be all of it. opened: where it begins."""
-    return None if _is_doubtful(piece[opened:]) else _read_article(piece)
-
-
-def _of_node(node: LexborNode, read: Mapping[str, Entry], memo: Memo) -> Entry:
-    known = read.get(html.attribute(node, _PIECE))
-    if known is not None:
-        return known
-    markup = node.html or ""
-    return memo.read(f"node\0{markup}", partial(_read_article, markup))
-
-
-def _is_doubtful(inside: str) -> bool:
-    words = inside.replace(_EMPTY_COMMENT, "").lower()
-    return any(sign in words for sign in _DOUBTFUL)
 
 
 def _markup_head(tree: LexborHTMLParser, text: str, document: Document) -> Head:

@@ -26,7 +26,7 @@ from service.model import (
     Video,
     content_digest,
 )
-from service.sources import guardian
+from service.sources import guardian, pieces
 from service.sources.base import Document, Memo
 from tests.simulator.desk import Front, Post
 from tests.simulator.markup import guardian_capi, guardian_data, guardian_html
@@ -465,7 +465,7 @@ def test_a_block_is_read_the_same_by_itself_and_in_its_page(
     body = page(shown(1), shown(2, inner), shown(3))
     by_itself = seen(body)
     assert numbers(by_itself) == [1, 2, 3]
-    monkeypatch.setattr(guardian, "_cut", lambda text, _memo: (text, {}))
+    monkeypatch.setattr(pieces, "cut", lambda text, _opening, _memo: (text, {}))
     assert seen(body) == by_itself
 
 
