@@ -27,6 +27,8 @@ from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
 from service.model import Author, Entry, Head, Image, Page, PageState, Paragraph, Snapshot
 from workers.alerts.rules import Raise, decide
 from workers.gateway import protocol
+from workers.gateway.dialogue import Dialogue, Say
+from workers.gateway.subscription import Subscription
 
 DOCS = Path(__file__).resolve().parent
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -42,7 +44,7 @@ SCHEMAS: dict[str, tuple[type[Struct], ...]] = {
     "alert-event": (AlertEvent,),
     "snapshot": (protocol.PageSnapshot,),
     "feed-message": get_args(protocol.Message),
-    "feed-request": (protocol.Ping,),
+    "feed-request": get_args(protocol.Said),
 }
 _DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _MOMENT = {"type": "string", "format": "date-time"}
@@ -198,7 +200,7 @@ def examples() -> dict[str, bytes]:
         for each in reversed(state.entries.values())
     ]
     at = [protocol.cursor(protocol.StreamId(1745571605000 + n * 240_000, 0)) for n in range(5)]
-    messages: dict[str, protocol.Message | protocol.Ping] = {
+    messages: dict[str, protocol.Message | protocol.Said] = {
         "hello": protocol.Hello(
             at[2], at[0], config.GatewaySettings().heartbeat_s, {"message_bytes": 16384}
         ),
@@ -210,6 +212,10 @@ def examples() -> dict[str, bytes]:
         "health": protocol.HealthMessage(PAGE.id, health),
         "reset": protocol.Reset("cursor.too_old"),
         "pong": protocol.Pong(),
+        "subscribe": protocol.Subscribe("cup", protocol.Filters(page=("cup-final",))),
+        "subscribed": protocol.Subscribed("cup"),
+        "unsubscribe": protocol.Unsubscribe("cup"),
+        "unsubscribed": protocol.Unsubscribed("cup"),
         "error": _misunderstood(),
         "ping": protocol.Ping(),
     }
@@ -219,9 +225,10 @@ def examples() -> dict[str, bytes]:
 
 
 def _misunderstood() -> protocol.Error:
-    answered = protocol.answer('{"type":"subscribe"}')
-    assert isinstance(answered, protocol.Error)
-    return answered
+    answered = Dialogue(Subscription()).hear('{"type":"dance"}')
+    assert isinstance(answered, Say)
+    assert isinstance(answered.message, protocol.Error)
+    return answered.message
 
 
 def _fenced(example: bytes) -> str:

@@ -102,12 +102,16 @@ class GatewaySettings(_Section, frozen=True):
     """Where the gateway listens and what it allows.
 
     port 0 takes a free port. ring_events: how many events are kept in memory for subscribers.
+    buffer_bytes: a subscriber with more than that unsent gets nothing new until it has drained.
+    stall_s: one that takes nothing at all for so long is cut off.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 8037
     heartbeat_s: Seconds = 20.0
     ring_events: Count = 5_000
+    buffer_bytes: Count = 256 * 1024
+    stall_s: Seconds = 60.0
     max_subscribers: Count = 10_000
     max_message_bytes: Count = 16 * 1024
 

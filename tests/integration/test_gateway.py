@@ -20,7 +20,7 @@ from service.errors import ConfigError
 from service.events import EntryEvent
 from service.feed import FeedMessage, subscribe
 from service.keys import Keys
-from service.model import Entry, Health, PageState
+from service.model import Author, Entry, Health, PageState
 from service.store import Store
 from tests.pages import PAGE, entry, page_of
 from tests.waiting import eventually
@@ -40,11 +40,11 @@ class Desk:
         self.entries: list[Entry] = []
         self.gateway = ""
 
-    async def publish(self, *numbers: int) -> None:
+    async def publish(self, *numbers: int, author: str | None = None) -> None:
         """Entries, each in a poll of its own."""
         await self.store.add_page(self.state.page)
         for number in numbers:
-            self.entries.append(entry(number))
+            self.entries.append(entry(number, authors=(Author(author),) if author else ()))
             snapshot = page_of(self.entries[-20:])
             step = diff(self.state, snapshot, Policy())
             assert not isinstance(step, Doubt)
@@ -85,13 +85,16 @@ class Desk:
 
     @asynccontextmanager
     async def talking(
-        self, settings: GatewaySettings = SETTINGS
+        self,
+        query: str = "",
+        settings: GatewaySettings = SETTINGS,
+        protocol: str = "stoppress.v1.json",
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A bare socket to a gateway."""
         async with (
             self.serving(settings),
             aiohttp.ClientSession() as session,
-            session.ws_connect(self.gateway + "/v1/feed") as ws,
+            session.ws_connect(f"{self.gateway}/v1/feed{query}", protocols=[protocol]) as ws,
         ):
             yield ws
 
@@ -417,7 +420,7 @@ async def test_a_port_in_use_is_one_clear_error(desk: Desk) -> None:
 
 async def test_more_subscribers_than_allowed_are_refused(desk: Desk) -> None:
     settings = GatewaySettings(port=0, max_subscribers=1)
-    async with desk.talking(settings), aiohttp.ClientSession() as session:
+    async with desk.talking(settings=settings), aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(desk.gateway + "/v1/feed")
     assert refused.value.status == 503

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from aiohttp import web
+from aiohttp import WSMsgType, web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -20,10 +21,19 @@ from service.errors import ConfigError, SubscriberError
 from service.events import EntryEvent
 from service.keys import Keys
 from service.observability import REGISTRY
+from workers.gateway.forms import FORM_OF, Form
 from workers.gateway.hub import Hub, judged
-from workers.gateway.protocol import GOING_AWAY, SUBPROTOCOL, PageSnapshot, problem
+from workers.gateway.protocol import (
+    CLOUDEVENTS_SUBPROTOCOL,
+    GOING_AWAY,
+    STALLED,
+    SUBPROTOCOL,
+    PageSnapshot,
+    position,
+    problem,
+)
 from workers.gateway.reader import Reader
-from workers.gateway.session import Session
+from workers.gateway.session import BATCH, Session
 from workers.gateway.subscription import Subscription, parse
 
 STATIC = Path(__file__).parent / "static"
@@ -36,6 +46,13 @@ SECURITY = {
 # A page whose poll is overdue by so many heartbeats is polled by nobody.
 SILENT_HEARTBEATS = 3
 CLOSE_S = 2.0  # how long a subscriber may take to agree to a close
+GONE_S = 1.0  # how soon it is noticed that a reader of server-sent events has gone
+MAX_WAIT_S = 60
+EVENT_STREAM = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # a proxy must pass it on as it comes
+}
 
 
 class Gateway:
@@ -56,6 +73,7 @@ class Gateway:
                 web.get("/", self._index),
                 web.static("/static", STATIC),
                 web.get("/v1/feed", self._feed),
+                web.get("/v1/events", self._events),
                 web.get("/v1/pages", self._pages),
                 web.get("/v1/pages/{page}", self._page),
                 web.get("/v1/pages/{page}/history", self._history),
@@ -70,31 +88,101 @@ class Gateway:
         return app
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
+        """The feed over WebSocket."""
         subscription, resume = parse(list(request.query.items()))
-        if not self._hub.ready:
-            raise UnavailableError("gateway.not_ready", "Redis is not there; try again soon")
-        if len(self._sessions) >= self._settings.max_subscribers:
-            raise UnavailableError("gateway.full", "too many subscribers; try again later")
+        self._admit()
         ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL,),
-            heartbeat=self._settings.heartbeat_s,
+            protocols=(SUBPROTOCOL, CLOUDEVENTS_SUBPROTOCOL),
+            autoping=False,  # a ping is answered below, a pong is a sign of life
+            autoclose=False,  # nothing may follow a close frame: first leave the fan-out
             compress=False,
             max_msg_size=self._settings.max_message_bytes,
             timeout=CLOSE_S,
         )
-        session = Session(ws, self._hub, self._settings, subscription)
-        self._sessions.add(session)
+        await ws.prepare(request)
+        form = FORM_OF[ws.ws_protocol]
+        hung_up: list[asyncio.Task[None]] = []
+
+        def hang_up() -> None:
+            hung_up.append(asyncio.create_task(_close(ws, session, request)))
+
+        session = self._session(request, subscription, form, hang_up)
         try:
-            await ws.prepare(request)
-            await session.run(resume)
+            session.start(resume)
+            await _listen(ws, session)
         finally:
+            session.stop()
+            await asyncio.gather(_close(ws, session, request), *hung_up)
+            session.closed(session.why.code if session.why else int(ws.close_code or 1006))
             self._sessions.discard(session)
         return ws
 
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """The feed as server-sent events, or what comes after a cursor as one answer."""
+        accepted = request.headers.get("Accept", "")
+        if "text/event-stream" not in accepted:
+            return await self._catch_up(request)
+        subscription, resume = parse(list(request.query.items()))
+        if said := request.headers.get("Last-Event-ID"):
+            resume = position(said)
+        self._admit()
+        response = web.StreamResponse(headers=EVENT_STREAM)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        session = self._session(request, subscription, "sse", lambda: None)
+        try:
+            session.start(resume)
+            await self._until_gone(request, session)
+        finally:
+            session.closed(session.why.code if session.why else 1006)
+            self._sessions.discard(session)
+        if session.why is STALLED and request.transport:
+            request.transport.abort()
+        return response
+
+    async def _until_gone(self, request: web.Request, session: Session) -> None:
+        """Nobody tells a handler that reads nothing that its client has gone."""
+        while not session.ended.is_set():
+            if request.transport is None or request.transport.is_closing():
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(session.ended.wait(), GONE_S)
+
+    async def _catch_up(self, request: web.Request) -> web.Response:
+        """Up to `limit` events after a cursor; with `wait`, not before there is one."""
+        also = frozenset({"wait", "limit"})
+        subscription, resume = parse(list(request.query.items()), also=also)
+        wait_s = _number(request, "wait", default=0, most=MAX_WAIT_S)
+        limit = _number(request, "limit", default=BATCH, most=BATCH, least=1)
+        found = await self._hub.catch_up(subscription, resume, limit=limit, wait_s=wait_s)
+        # What follows a cursor is the same for ever once it fills the answer.
+        held = "public, max-age=31536000, immutable" if len(found.events) == limit else "no-store"
+        return _json(found, headers={"Cache-Control": held})
+
+    def _admit(self) -> None:
+        if not self._hub.ready:
+            raise UnavailableError("gateway.not_ready", "Redis is not there; try again soon")
+        if len(self._sessions) >= self._settings.max_subscribers:
+            raise UnavailableError("gateway.full", "too many subscribers; try again later")
+
+    def _session(
+        self,
+        request: web.Request,
+        first: Subscription,
+        form: Form,
+        hang_up: Callable[[], None],
+    ) -> Session:
+        if request.transport is None:
+            raise UnavailableError("gateway.gone", "the connection was lost")
+        session = Session(
+            request.transport, self._hub, self._settings, form=form, first=first, hang_up=hang_up
+        )
+        self._sessions.add(session)
+        return session
+
     async def _end_sessions(self, _: web.Application) -> None:
-        for session in self._sessions:
+        for session in list(self._sessions):
             session.end(GOING_AWAY)
-        await asyncio.gather(*(session.ended.wait() for session in self._sessions))
 
     async def _pages(self, _: web.Request) -> web.Response:
         snapshots = (await self._hub.reader.snapshots(Subscription().shows))[1]
@@ -112,14 +200,14 @@ class Gateway:
 
     async def _history(self, request: web.Request) -> web.Response:
         """Every entry of a page as it was at a moment, or as it is."""
-        events = await self._events(request)
+        events = await self._kept(request)
         at = request.query.get("at")
         moment = None if at is None else _moment(at)
         return _json({"kept_since": _began(events), "entries": history.as_of(events, moment)})
 
     async def _revisions(self, request: web.Request) -> web.Response:
         """All that is kept of one entry; with `from` and `to`, what differs between two of them."""
-        events, wanted = await self._events(request), request.match_info["entry"]
+        events, wanted = await self._kept(request), request.match_info["entry"]
         kept = history.revisions(events, wanted)
         if not kept:
             raise NotFoundError("entry.unknown", f"nothing is kept of an entry {wanted!r}")
@@ -133,7 +221,7 @@ class Gateway:
         before, after = (numbered[number] for number in pair)
         return _json({"edits": history.difference(before, after)})
 
-    async def _events(self, request: web.Request) -> list[EntryEvent]:
+    async def _kept(self, request: web.Request) -> list[EntryEvent]:
         page = request.match_info["page"]
         events = await self._hub.reader.history(page)
         if not events:
@@ -193,8 +281,49 @@ def _began(events: Sequence[EntryEvent]) -> datetime:
     return min(event.observed_at for event in events)
 
 
-def _json(value: object, status: int = 200, kind: str = "application/json") -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), status=status, content_type=kind)
+def _json(
+    value: object,
+    status: int = 200,
+    kind: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    body = msgspec.json.encode(value)
+    return web.Response(body=body, status=status, content_type=kind, headers=headers)
+
+
+async def _listen(ws: web.WebSocketResponse, session: Session) -> None:
+    """Hear what a subscriber says, until either side closes."""
+    async for message in ws:
+        session.answered()
+        if message.type is WSMsgType.PING:
+            await ws.pong(message.data)
+        elif message.type in {WSMsgType.TEXT, WSMsgType.BINARY} and not session.ended.is_set():
+            session.hear(message.data)
+
+
+async def _close(ws: web.WebSocketResponse, session: Session, request: web.Request) -> None:
+    """Close, with a code when it is our doing. Who takes no bytes cannot be told it."""
+    why = session.why
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            if why is None:
+                await ws.close()
+                return
+            if why is not STALLED or not session.backlog():
+                await ws.close(code=why.code, message=why.name.encode())
+                return
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _number(request: web.Request, name: str, *, default: int, most: int, least: int = 0) -> int:
+    """Raises SubscriberError when it is no number in these bounds."""
+    said = request.query.get(name, str(default))
+    if not (said.isascii() and said.isdigit() and least <= int(said[:9]) <= most):
+        raise SubscriberError(
+            f"{name}.malformed", f"this is no number from {least} to {most}", where=name
+        )
+    return int(said)
 
 
 @web.middleware
@@ -241,7 +370,7 @@ async def serve(
         blocking,
         Reader(redis, keys),
         keys,
-        capacity=settings.ring_events,
+        settings=settings,
         silence_s=silence_s,
         now=now,
     )
@@ -250,7 +379,7 @@ async def serve(
     )
     try:
         await runner.setup()
-        await _listen(runner, settings)
+        await _bind(runner, settings)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run())
             await hub.begun()
@@ -261,7 +390,7 @@ async def serve(
         await blocking.aclose()
 
 
-async def _listen(runner: web.AppRunner, settings: GatewaySettings) -> None:
+async def _bind(runner: web.AppRunner, settings: GatewaySettings) -> None:
     site = web.TCPSite(runner, settings.host, settings.port)
     try:
         await site.start()

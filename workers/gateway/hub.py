@@ -1,4 +1,4 @@
-"""The one tail of a process: reads the stream into the ring, watches health, wakes sessions.
+"""The one tail of a process: reads the stream into the ring and fans it out, watches health.
 
 It reads from a concrete id, so that a lost connection loses nothing. When the stream turns out to
 end before that id (Redis lost data), a new epoch begins and every subscriber is told `reset`.
@@ -14,15 +14,21 @@ from typing import cast
 
 import msgspec
 import structlog
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from service.config import GatewaySettings
+from service.errors import SubscriberError
 from service.keys import Keys
 from service.model import Health
 from service.observability import PAGE_HEALTH, PAGE_LAG
-from workers.gateway.protocol import BEGINNING, StreamId
+from workers.gateway.fanout import Fanout, Group
+from workers.gateway.forms import PING, message_bytes
+from workers.gateway.protocol import BEGINNING, CursorMessage, HealthMessage, StreamId, cursor
 from workers.gateway.reader import Reader, frame
-from workers.gateway.ring import Ring
+from workers.gateway.ring import Frame, Ring
+from workers.gateway.subscription import Subscription
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -30,6 +36,20 @@ BLOCK_MS = 2000
 RETRY_S = 0.5
 HEALTH_EVERY_S = 1.0
 BATCH = 500
+REPLAYS = 16  # so many subscribers read from Redis at once
+
+
+class Events(Struct, frozen=True):
+    """What follows a position, and the position after it."""
+
+    cursor: str
+    events: tuple[msgspec.Raw, ...]
+
+
+class ResetError(SubscriberError):
+    """What was missed cannot be given back."""
+
+    status = 410
 
 
 class Hub:
@@ -41,32 +61,87 @@ class Hub:
         reader: Reader,
         keys: Keys,
         *,
-        capacity: int,
+        settings: GatewaySettings,
         silence_s: float,
         now: Callable[[], datetime],
     ) -> None:
         self._begun = asyncio.Event()
         self._blocking, self.reader, self._keys = blocking, reader, keys
-        self._capacity, self._silence_s, self._now = capacity, silence_s, now
+        self._capacity, self._heartbeat_s = settings.ring_events, settings.heartbeat_s
+        self._silence_s, self._now = silence_s, now
+        self.fanout = Fanout(settings.buffer_bytes)
+        self.replays = asyncio.Semaphore(REPLAYS)
         self._wake = asyncio.Event()
-        self.ring = Ring(BEGINNING, capacity)
+        self.ring = Ring(BEGINNING, settings.ring_events)
         self.epoch = 0
         self.ready = False
         self.healths: dict[str, Health] = {}
+        self.healths_version = 0
+        self._versions: dict[str, int] = {}  # of each page's health
+        self._newest: dict[str, str] = {}  # id of each page's newest event
 
     async def run(self) -> None:
         """Tail until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tail())
             tasks.create_task(self._watch_health())
+            tasks.create_task(self._beat())
 
     async def begun(self) -> None:
         """Wait until the place in the stream is known."""
         await self._begun.wait()
 
     async def news(self) -> None:
-        """Wait until something changed, or for the next check of health, every second."""
+        """Wait until the stream went on."""
         await self._wake.wait()
+
+    async def reached(self, at: StreamId) -> None:
+        """Wait until the ring reaches to this position, or a new epoch has begun."""
+        epoch = self.epoch
+        while self.ring.end < at and self.epoch == epoch:
+            await self.news()
+
+    async def catch_up(
+        self, wanted: Subscription, after: StreamId | None, *, limit: int, wait_s: float
+    ) -> Events:
+        """Up to `limit` events after a position (None: the stream's end); waits for the first.
+
+        Raises ResetError where not all that follows the position is there.
+        """
+        at = self.ring.end if after is None else after
+        found: list[msgspec.Raw] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s or None):
+                while len(found) < limit:
+                    frames = await self._following(at)
+                    for each in frames:
+                        if len(found) == limit:
+                            break
+                        if each.event is not None and wanted.matches(each.event):
+                            found.append(msgspec.Raw(each.structured))
+                        at = each.at
+                    if not frames and (found or not wait_s):
+                        break
+                    if not frames:
+                        await self.news()
+        return Events(cursor(at), tuple(found))
+
+    async def _following(self, at: StreamId) -> list[Frame]:
+        frames = self.ring.after(at, BATCH)
+        if frames is None:
+            async with self.replays:
+                found = await self.reader.after(at, BATCH)
+                bounds = await self.reader.bounds()
+            if bounds.lost > at:
+                raise ResetError("cursor.too_old", "events after this position are trimmed")
+            return [frame(StreamId.of(place), fields) for place, fields in found]
+        if at > self.ring.end:
+            raise ResetError("cursor.ahead", "this position lies after the stream's end")
+        return frames
+
+    def new_healths(self, version: int) -> list[tuple[str, Health]]:
+        """The health of the pages where it is newer than that version."""
+        return [(p, h) for p, h in self.healths.items() if self._versions[p] > version]
 
     def _notify(self) -> None:
         self._wake.set()
@@ -92,8 +167,7 @@ class Hub:
         if self.epoch == 0 or bounds.last < self.ring.end:
             if self.epoch:
                 log.error("stream.rewound", ours=str(self.ring.end), theirs=str(bounds.last))
-            self.ring = Ring(bounds.last, self._capacity)
-            self.epoch += 1
+            self._anew(bounds.last)
         self.ready = True
         self._begun.set()
         log.info("stream.tailed", position=str(self.ring.end))
@@ -106,10 +180,31 @@ class Hub:
         if not answer:
             return await self._check_place()
         streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer)
-        for stream_id, fields in streams[0][1]:
-            self.ring.append(frame(StreamId.of(stream_id), fields))
+        frames = [frame(StreamId.of(stream_id), fields) for stream_id, fields in streams[0][1]]
+        if not all(map(self._is_next, frames)):
+            log.error("stream.torn", position=str(frames[0].at))
+            self._anew(frames[-1].at)
+            return self._notify()
+        for each in frames:
+            self.ring.append(each)
         self._notify()
-        return None
+        return await self.fanout.deliver(frames)
+
+    def _is_next(self, one: Frame) -> bool:
+        """Does an event follow the one of its page that came before? Else the stream lost some."""
+        if one.event is None:
+            return True
+        page = one.event.data.page.id
+        before = self._newest.get(page)
+        self._newest[page] = one.event.id
+        return before is None or one.event.previousid in {before, None}
+
+    def _anew(self, at: StreamId) -> None:
+        """Begin a new epoch: what subscribers have is not what the stream says."""
+        self.ring = Ring(at, self._capacity)
+        self.epoch += 1
+        self._newest.clear()
+        self.fanout.scatter()
 
     async def _check_place(self) -> None:
         """A stream that was emptied while we waited on it would leave us waiting for ever."""
@@ -124,10 +219,37 @@ class Hub:
                 before, stored = self.healths, await self.reader.health()
                 self.healths = {page: self._judged(health) for page, health in stored.items()}
                 self._measure(before.keys() - self.healths.keys())
+                await self._tell_news(before)
             except (RedisError, OSError, msgspec.MsgspecError) as error:
                 log.debug("health.unread", detail=str(error))
-            self._notify()  # sessions keep their heartbeat by this
             await asyncio.sleep(HEALTH_EVERY_S)
+
+    async def _tell_news(self, before: dict[str, Health]) -> None:
+        version = self.healths_version + 1
+        news = {p: h for p, h in self.healths.items() if _differs(before.get(p), h)}
+        if not news:
+            return
+        self._versions |= dict.fromkeys(news, version)
+        self.healths_version = version
+        await self.fanout.tell(lambda group: self._healths_for(group, news))
+
+    async def _beat(self) -> None:
+        """Every heartbeat: the health of all pages, the position if it moved unsaid, a ping."""
+        while True:
+            await asyncio.sleep(self._heartbeat_s)
+            await self.fanout.tell(self._heartbeat_for, beat=True)
+
+    def _heartbeat_for(self, group: Group) -> bytes:
+        said = self._healths_for(group, self.healths)
+        if group.at != group.told:
+            group.told = group.at
+            said += message_bytes(group.form, CursorMessage(cursor(group.at)))
+        return said + PING[group.form]
+
+    @staticmethod
+    def _healths_for(group: Group, healths: dict[str, Health]) -> bytes:
+        messages = (HealthMessage(p, h) for p, h in healths.items() if group.wanted.shows(p))
+        return b"".join(message_bytes(group.form, message) for message in messages)
 
     def _judged(self, health: Health) -> Health:
         return judged(health, self._now(), self._silence_s)
@@ -142,6 +264,10 @@ class Hub:
             PAGE_HEALTH.labels(page).set(health.status in {"healthy", "ended"})
             if health.last_good_poll is not None:
                 PAGE_LAG.labels(page).set((now - health.last_good_poll).total_seconds())
+
+
+def _differs(before: Health | None, now: Health) -> bool:
+    return before is None or (before.status, before.reason) != (now.status, now.reason)
 
 
 def judged(health: Health, now: datetime, silence_s: float) -> Health:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from service.errors import SubscriberError
 from service.model import Entry, Health, PageRef, PageStatus
 
 SUBPROTOCOL = "stoppress.v1.json"
+CLOUDEVENTS_SUBPROTOCOL = "cloudevents.json"
 SCHEMA = "stoppress.v1"
 
 
@@ -131,11 +132,65 @@ class Error(Struct, frozen=True, tag_field="type", tag="error"):
     detail: str
 
 
-Message = Hello | PageSnapshot | EventMessage | CursorMessage | HealthMessage | Reset | Pong | Error
+class Subscribed(Struct, frozen=True, tag_field="type", tag="subscribed"):
+    """The subscription counts from here on; the snapshots before this are of its pages."""
+
+    id: str
+
+
+class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    """The subscription counts no more."""
+
+    id: str
+
+
+Message = (
+    Hello
+    | PageSnapshot
+    | EventMessage
+    | CursorMessage
+    | HealthMessage
+    | Reset
+    | Pong
+    | Error
+    | Subscribed
+    | Unsubscribed
+)
 
 
 class Ping(Struct, frozen=True, tag_field="type", tag="ping"):
     """A client asks whether we are there."""
+
+
+Values = tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...]
+
+
+class Filters(Struct, frozen=True, forbid_unknown_fields=True):
+    """The filters of a subscription, named as in an address."""
+
+    page: Values = ()
+    type: Values = ()
+    label: Values = ()
+    author: Values = ()
+    text: Values = ()
+
+
+class Subscribe(Struct, frozen=True, tag_field="type", tag="subscribe", forbid_unknown_fields=True):
+    """A client wants to see more. id: to name the subscription by."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=64)]
+    filter: Filters = Filters()
+
+
+class Unsubscribe(
+    Struct, frozen=True, tag_field="type", tag="unsubscribe", forbid_unknown_fields=True
+):
+    """A client wants to see no more of that subscription."""
+
+    id: str
+
+
+Said = Ping | Subscribe | Unsubscribe
 
 
 class Close(Struct, frozen=True):
@@ -152,18 +207,27 @@ BAD_CLIENT = Close(4500, "bad-messages")
 CLOSES = (GOING_AWAY, STALLED, BROKEN, BAD_CLIENT)
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message | Said) -> bytes:
     """A message as the payload of a text frame."""
     return msgspec.json.encode(message)
 
 
-def answer(payload: str | bytes) -> Pong | Error:
-    """What to say to a client's message."""
+def tag_of(message: Message) -> str:
+    """The `type` of a message."""
+    return str(message.__struct_config__.tag)
+
+
+def heard(payload: str | bytes) -> Said:
+    """A client's message. Raises SubscriberError when it is none."""
     try:
-        msgspec.json.decode(payload, type=Ping)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return Error("message.unknown", f'not understood, only {{"type":"ping"}} is: {error}')
-    return Pong()
+        return _SAID.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        what = f"not understood: {error}"
+        fix = "a message is a JSON object with the type ping, subscribe or unsubscribe"
+        raise SubscriberError("message.unknown", what, fix=fix) from None
+
+
+_SAID: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
 
 
 def problem(error: SubscriberError, status: int) -> dict[str, Any]:

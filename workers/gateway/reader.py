@@ -17,12 +17,10 @@ from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
 from workers.gateway.protocol import (
     BEGINNING,
-    EventMessage,
     KnownEntry,
     PageSnapshot,
     StreamId,
     cursor,
-    encode,
 )
 from workers.gateway.ring import Frame
 
@@ -156,8 +154,7 @@ def _age(state: EntryState) -> tuple[float, str]:
 def frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
     """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
     try:
-        message = EventMessage(cursor(at), msgspec.Raw(structured(fields)))
-        return Frame(at, from_fields(fields), encode(message))
+        return Frame(at, from_fields(fields), structured(fields))
     except CorruptionError as error:
         log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
         return Frame(at, None, b"")

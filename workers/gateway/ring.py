@@ -1,4 +1,4 @@
-"""The newest events of the stream, each encoded once, shared by all subscribers. Pure.
+"""The newest events of the stream, each encoded once in each form, shared by all subscribers. Pure.
 
 A subscriber is a position: it asks what came after it. The ring never waits for anybody.
 """
@@ -8,21 +8,32 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 
-from msgspec import Struct
-
 from service.events import Event
-from workers.gateway.protocol import StreamId
+from workers.gateway.forms import Form, event_bytes
+from workers.gateway.protocol import StreamId, cursor
 
 
-class Frame(Struct, frozen=True):
-    """An event at its place in the stream, and its message as it goes onto a socket.
+class Frame:
+    """An event at its place in the stream. event: None for a stream entry that is none."""
 
-    event: None for a stream entry that is none.
-    """
+    __slots__ = ("_bytes", "_structured", "at", "event")
 
-    at: StreamId
-    event: Event | None
-    payload: bytes
+    def __init__(self, at: StreamId, event: Event | None, structured: bytes) -> None:
+        self.at, self.event = at, event
+        self._structured = structured
+        self._bytes: dict[Form, bytes] = {}
+
+    def encoded(self, form: Form) -> bytes:
+        """Its bytes in this form, made when first wanted."""
+        known = self._bytes.get(form)
+        if known is None:
+            known = self._bytes[form] = event_bytes(form, cursor(self.at), self._structured)
+        return known
+
+    @property
+    def structured(self) -> bytes:
+        """The event as JSON."""
+        return self._structured
 
 
 class Ring:

@@ -1,126 +1,177 @@
-"""One subscriber's connection: a position in the stream that moves at the subscriber's own pace."""
+"""One subscriber's connection: a position in the stream that moves at the subscriber's own pace.
+
+While it has everything, the fan-out writes to it (see `workers.gateway.fanout`) and no task of its
+own runs. At the beginning, after it fell behind, and when what it wants changes, a task catches up:
+from the ring, from Redis, or by a reset and the present state.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
-from aiohttp import WSMsgType, web
 from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
-from service.model import Health
 from service.observability import CLOSES, FEED_EVENTS, SUBSCRIBERS
+from workers.gateway.dialogue import Action, Dialogue, HangUp, Say, Widen
+from workers.gateway.fanout import Group
+from workers.gateway.forms import Form, message_bytes
 from workers.gateway.hub import Hub
 from workers.gateway.protocol import (
-    BAD_CLIENT,
     BROKEN,
+    STALLED,
     Close,
     CursorMessage,
-    Error,
     HealthMessage,
     Hello,
     Message,
     Reset,
     StreamId,
-    answer,
+    Subscribed,
     cursor,
-    encode,
 )
 from workers.gateway.reader import frame
 from workers.gateway.ring import Frame
-from workers.gateway.subscription import Subscription
+from workers.gateway.subscription import Subscription, Wanted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 BATCH = 200
-MISUNDERSTANDINGS = 20  # so many senseless messages end a connection
+# How often a full transport is looked at.
+DRAIN_S = 0.02
 
 
 class Session:
-    """Serves one WebSocket until it ends."""
+    """Feeds one connection until it ends. transport: where its bytes go.
+
+    hang_up: called when the connection is to be closed from here; why says with which code.
+    ended: set once nothing more will be written.
+    """
 
     def __init__(
         self,
-        ws: web.WebSocketResponse,
+        transport: asyncio.Transport,
         hub: Hub,
         settings: GatewaySettings,
-        subscription: Subscription,
+        *,
+        form: Form,
+        first: Subscription,
+        hang_up: Callable[[], None],
     ) -> None:
-        self._ws, self._hub, self._settings = ws, hub, settings
-        self._subscription = subscription
-        self._at = hub.ring.end
-        self._told = self._at  # the position that the subscriber knows of
-        self._epoch = hub.epoch
-        self._healths: dict[str, str] = {}
-        self._next_beat_s = time.monotonic() + settings.heartbeat_s
-        self._sent = 0
-        self._why = BROKEN
-        self._ending = asyncio.Event()
+        self.form, self.joined = form, 0
+        self.dialogue = Dialogue(first)
+        self.wanted = self.dialogue.wanted
+        self.group: Group | None = None
+        self.at = hub.ring.end
         self.ended = asyncio.Event()
-
-    async def run(self, resume: StreamId | None) -> None:
-        """Serve. resume: the position after which the subscriber wants to go on."""
+        self.why: Close | None = None
+        self.write, self.backlog = transport.write, transport.get_write_buffer_size
+        self._transport, self._hub, self._settings = transport, hub, settings
+        self._hang_up = hang_up
+        self._epoch = hub.epoch
+        self._healths_seen = 0
+        self._widening: list[Widen] = []
+        self._task: asyncio.Task[None] | None = None
+        self._began_s = time.monotonic()
+        self._unanswered, self._backlog_at_beat = False, 0
         SUBSCRIBERS.inc()
-        began = time.monotonic()
-        tasks = [
-            asyncio.create_task(work)
-            for work in (self._listen(), self._write(resume), self._ending.wait())
-        ]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            SUBSCRIBERS.dec()
-            with suppress(ConnectionError):
-                await self._ws.close(code=self._why.code, message=self._why.name.encode())
-            code = int(self._ws.close_code or 1006)
-            CLOSES.labels(str(code)).inc()
-            seconds = round(time.monotonic() - began, 1)
-            self.ended.set()
-            log.info("feed.closed", close_code=code, events=self._sent, seconds=seconds)
+
+    # --- begin and end ---
+
+    def start(self, resume: StreamId | None) -> None:
+        """Begin to feed. resume: the position after which the subscriber wants to go on."""
+        self._task = asyncio.create_task(self._work(resume, is_new=True))
 
     def end(self, why: Close) -> None:
-        """End the connection and say why."""
-        self._why = why
-        self._ending.set()
+        """Send nothing more, and say why."""
+        if self.ended.is_set():
+            return
+        self.why = why
+        self.stop()
+        self._hang_up()
 
-    async def _listen(self) -> None:
-        misunderstood = 0
-        async for message in self._ws:
-            if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                continue
-            reply = answer(message.data)
-            misunderstood += isinstance(reply, Error)
-            await self._send(reply)
-            if misunderstood >= MISUNDERSTANDINGS:
-                return self.end(BAD_CLIENT)
+    def stop(self) -> None:
+        """Send nothing more."""
+        if self.ended.is_set():
+            return
+        self._hub.fanout.leave(self)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self.ended.set()
+        SUBSCRIBERS.dec()
+
+    def closed(self, code: int) -> None:
+        """The connection is closed."""
+        self.stop()
+        CLOSES.labels(str(code)).inc()
+        log.info("feed.closed", close_code=code, seconds=round(time.monotonic() - self._began_s, 1))
+
+    # --- what the subscriber says ---
+
+    def answered(self) -> None:
+        """Something came from the subscriber: it is there."""
+        self._unanswered = False
+
+    def hear(self, payload: str | bytes) -> None:
+        """A message came."""
+        self._do(self.dialogue.hear(payload))
+
+    def _do(self, action: Action) -> None:
+        if isinstance(action, HangUp):
+            return self.end(action.why)
+        if isinstance(action, Say):
+            return self._say(action.message)
+        if isinstance(action, Widen):
+            self._widening.append(action)
+        else:
+            self._say(action.answer)
+        self._hub.fanout.leave(self)
+        if not isinstance(action, Widen):
+            self.wanted = self.dialogue.wanted
+        return self.fell_behind()
+
+    def _say(self, message: Message) -> None:
+        self.write(message_bytes(self.form, message))
+
+    # --- what the fan-out says ---
+
+    def fell_behind(self) -> None:
+        """It has left its group and must catch up."""
+        if not self.ended.is_set() and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._work(None, is_new=False))
+
+    def beat(self) -> None:
+        """It was sent a ping. Who neither answered the last one nor took any bytes is gone."""
+        left = self.backlog()
+        is_stuck = left >= self._backlog_at_beat if left else self.form != "sse"
+        if self._unanswered and is_stuck:
+            return self.end(STALLED)
+        self._unanswered, self._backlog_at_beat = True, left
         return None
 
-    async def _write(self, resume: StreamId | None) -> None:
+    # --- catching up ---
+
+    async def _work(self, resume: StreamId | None, *, is_new: bool) -> None:
         try:
-            await self._begin(resume)
-            while True:
+            if is_new:
+                await self._begin(resume)
+            while not self._is_joined():
                 await self._go_on()
         except ConnectionError:
-            pass  # the subscriber has gone
+            self.stop()  # the subscriber has gone
+        except TimeoutError:
+            self.end(STALLED)
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             log.warning("feed.failed", detail=str(error))
             self.end(BROKEN)
 
-    async def _send(self, message: Message) -> None:
-        await self._ws.send_frame(encode(message), WSMsgType.TEXT)
-
-    # where to begin
-
     async def _begin(self, resume: StreamId | None) -> None:
         bounds = await self._hub.reader.bounds()
-        await self._send(
+        self._say(
             Hello(
                 cursor=cursor(bounds.last),
                 oldest=cursor(bounds.lost),
@@ -129,67 +180,116 @@ class Session:
             )
         )
         if resume is None:
-            await self._snapshots()
+            await self._show(self.wanted)
         elif resume < bounds.lost:
             await self._reset("cursor.too_old")
         elif resume > bounds.last:
             await self._reset("cursor.ahead")
         else:
-            self._at = self._told = resume
+            self.at = resume
 
-    async def _reset(self, reason: str) -> None:
-        await self._send(Reset(reason))
-        await self._snapshots()
-
-    async def _snapshots(self) -> None:
-        self._epoch = self._hub.epoch
-        at, snapshots = await self._hub.reader.snapshots(self._subscription.shows)
-        for snapshot in snapshots:
-            await self._send(snapshot)
-        await self._send(CursorMessage(cursor(at)))
-        self._at = self._told = at
-
-    # going on
+    def _is_joined(self) -> bool:
+        """Join the fan-out, if nothing is missing."""
+        ring = self._hub.ring
+        if self._widening or self._epoch != self._hub.epoch or self.at < ring.end:
+            return False
+        if self.backlog() > self._settings.buffer_bytes:
+            return False
+        self._tell_healths()
+        self._hub.fanout.join(self)
+        return True
 
     async def _go_on(self) -> None:
-        """Send what there is after our position, or wait for it."""
+        """Send what there is after our position."""
+        await self._drained()
         if self._hub.epoch != self._epoch:
             return await self._reset("stream.rewound")
-        frames = self._hub.ring.after(self._at, BATCH)
+        if self._widening:
+            return await self._widen(self._widening.pop(0))
+        frames = await self._next()
         if frames is None:
-            frames = await self._from_redis()
-            if (await self._hub.reader.bounds()).lost > self._at:
-                return await self._reset("cursor.too_old")
-        for each in frames:
-            if each.event is not None and self._subscription.matches(each.event):
-                await self._ws.send_frame(each.payload, WSMsgType.TEXT)
-                self._sent += 1
-                FEED_EVENTS.inc()
-                self._told = each.at
-            self._at = each.at
-        if not frames:
-            await self._idle()
+            return await self._reset("cursor.too_old")
+        self._pass_on(frames)
         return None
 
-    async def _from_redis(self) -> list[Frame]:
-        """Events that have left the ring."""
-        found = await self._hub.reader.after(self._at, BATCH)
-        return [frame(StreamId.of(at), fields) for at, fields in found]
+    async def _next(self, until: StreamId | None = None) -> list[Frame] | None:
+        """The frames that follow; None when some of them are gone. until: the last that counts."""
+        frames = self._hub.ring.after(self.at, BATCH)
+        if frames is None:
+            async with self._hub.replays:
+                found = await self._hub.reader.after(self.at, BATCH)
+                frames = [frame(StreamId.of(at), fields) for at, fields in found]
+                if (await self._hub.reader.bounds()).lost > self.at:
+                    return None
+            if not frames:
+                self.at = max(self.at, self._hub.ring.start)
+        return frames if until is None else [one for one in frames if one.at <= until]
 
-    async def _idle(self) -> None:
-        """Wait for news; with each heartbeat say where we are and how well the pages are seen."""
-        await self._hub.news()
-        beat = time.monotonic() >= self._next_beat_s
-        if beat:
-            self._next_beat_s = time.monotonic() + self._settings.heartbeat_s
-        for page, health in self._hub.healths.items():
-            if self._subscription.shows(page) and (self._is_new(page, health) or beat):
-                await self._send(HealthMessage(page, health))
-        if beat and self._at != self._told:
-            await self._send(CursorMessage(cursor(self._at)))
-            self._told = self._at
+    def _pass_on(self, frames: Sequence[Frame]) -> None:
+        """Send those that are wanted, as far as the transport takes them."""
+        for each in frames:
+            if self.backlog() > self._settings.buffer_bytes:
+                return
+            if each.event is not None and self.wanted.matches(each.event):
+                self.write(each.encoded(self.form))
+                FEED_EVENTS.inc()
+            self.at = each.at
 
-    def _is_new(self, page: str, health: Health) -> bool:
-        before = self._healths.get(page)
-        self._healths[page] = f"{health.status} {health.reason}"
-        return before != self._healths[page]
+    async def _drained(self) -> None:
+        """Wait until the transport can take more. Raises TimeoutError when nothing leaves it."""
+        left, waited_s = self.backlog(), 0.0
+        while left > self._settings.buffer_bytes // 2:
+            await asyncio.sleep(DRAIN_S)
+            now = self.backlog()
+            waited_s = waited_s + DRAIN_S if now >= left else 0.0
+            left = now
+            if waited_s > self._settings.stall_s:
+                raise TimeoutError
+        if self._transport.is_closing():
+            raise ConnectionResetError
+
+    # --- states ---
+
+    async def _reset(self, reason: str) -> None:
+        self._say(Reset(reason))
+        await self._show(self.wanted)
+
+    async def _show(self, wanted: Wanted) -> None:
+        """The present state, and the position that it is true at."""
+        self._epoch = self._hub.epoch
+        at, snapshots = await self._hub.reader.snapshots(wanted.shows)
+        for snapshot in snapshots:
+            await self._drained()
+            self._say(snapshot)
+        self._say(CursorMessage(cursor(at)))
+        self.at = at
+
+    async def _widen(self, more: Widen) -> None:
+        """The state of what is wanted too, once all before it has come by the old filters."""
+        at, snapshots = await self._hub.reader.snapshots(more.subscription.shows)
+        await self._hub.reached(at)
+        while self.at < at:
+            await self._drained()
+            frames = await self._next(at)
+            if frames is None or self._hub.epoch != self._epoch:
+                self._widening.insert(0, more)
+                return await self._reset("cursor.too_old" if frames is None else "stream.rewound")
+            self._pass_on(frames)
+            if not frames:
+                self.at = at
+        for snapshot in snapshots:
+            await self._drained()
+            self._say(snapshot)
+        self._say(CursorMessage(cursor(at)))
+        if self.dialogue.shown(more.id):
+            self.wanted = self.dialogue.wanted
+            self._healths_seen = 0
+            self._say(Subscribed(more.id))
+        return None
+
+    def _tell_healths(self) -> None:
+        """The health of pages where it is new to this subscriber."""
+        for page, health in self._hub.new_healths(self._healths_seen):
+            if self.wanted.shows(page):
+                self._say(HealthMessage(page, health))
+        self._healths_seen = self._hub.healths_version

@@ -9,51 +9,69 @@ from msgspec import Struct
 
 from service.errors import SubscriberError
 from service.events import EntryEvent, EntryType, Event, PageType
-from workers.gateway.protocol import StreamId, position
+from workers.gateway.protocol import Filters, StreamId, position
 
 TYPES = frozenset(
     kind.removeprefix("stoppress.") for kind in (*get_args(EntryType), *get_args(PageType))
 )
-PARAMETERS = ("page", "type", "label", "cursor")
+FILTERS = Filters.__struct_fields__
+MAX_VALUES = 200
+MAX_CHARS = 200
 
 
 class Subscription(Struct, frozen=True):
-    """A filter. Empty sets let everything through; values of one kind are alternatives."""
+    """Filters. Empty sets let everything through; values of one kind are alternatives.
+
+    authors and texts are casefolded. texts: parts of an entry's title or text.
+    """
 
     pages: frozenset[str] = frozenset()
     types: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    authors: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
 
     def shows(self, page: str) -> bool:
         """Is this page wanted?"""
         return not self.pages or page in self.pages
 
     def matches(self, event: Event) -> bool:
-        """Is this event wanted? A label filter lets no page event through."""
+        """Is this event wanted? Filters for entries let no page event through."""
         if not self.shows(event.data.page.id):
             return False
         if self.types and event.type.removeprefix("stoppress.") not in self.types:
             return False
-        labels = event.data.entry.labels if isinstance(event, EntryEvent) else ()
-        return not self.labels or not self.labels.isdisjoint(labels)
+        if not (self.labels or self.authors or self.texts):
+            return True
+        return isinstance(event, EntryEvent) and self._is_wanted(event)
+
+    def _is_wanted(self, event: EntryEvent) -> bool:
+        entry = event.data.entry
+        if self.labels and self.labels.isdisjoint(entry.labels):
+            return False
+        if self.authors and self.authors.isdisjoint(one.name.casefold() for one in entry.authors):
+            return False
+        words = f"{entry.title or ''}\n{entry.text}".casefold() if self.texts else ""
+        return not self.texts or any(text in words for text in self.texts)
 
 
-def parse(query: Iterable[tuple[str, str]]) -> tuple[Subscription, StreamId | None]:
-    """The subscription and the position in a query string. Repeat a parameter or use commas.
+class Wanted(Struct, frozen=True):
+    """All that one connection wants: what any of its subscriptions does."""
 
-    Raises SubscriberError for an unknown parameter or type and for a malformed cursor.
-    """
-    wanted: dict[str, set[str]] = {name: set() for name in PARAMETERS}
-    for name, value in query:
-        if name not in wanted:
-            raise SubscriberError(
-                "filter.unknown",
-                f"no filter {name!r}",
-                where="query",
-                fix=f"allowed: {', '.join(PARAMETERS)}",
-            )
-        wanted[name] |= {value} if name == "cursor" else set(filter(None, value.split(",")))
-    types = {kind.removeprefix("stoppress.") for kind in wanted["type"]}
+    any_of: frozenset[Subscription]
+
+    def shows(self, page: str) -> bool:
+        """Is this page wanted?"""
+        return any(one.shows(page) for one in self.any_of)
+
+    def matches(self, event: Event) -> bool:
+        """Is this event wanted?"""
+        return any(one.matches(event) for one in self.any_of)
+
+
+def subscription(filters: Filters) -> Subscription:
+    """The subscription with these filters. Raises SubscriberError for an unknown event type."""
+    types = {kind.removeprefix("stoppress.") for kind in filters.type}
     if strange := types - TYPES:
         raise SubscriberError(
             "filter.type",
@@ -61,9 +79,50 @@ def parse(query: Iterable[tuple[str, str]]) -> tuple[Subscription, StreamId | No
             where="type",
             fix=f"allowed: {', '.join(sorted(TYPES))}",
         )
-    if len(wanted["cursor"]) > 1:
-        raise SubscriberError("cursor.malformed", "more than one cursor", where="cursor")
-    subscription = Subscription(
-        frozenset(wanted["page"]), frozenset(types), frozenset(wanted["label"])
+    return Subscription(
+        frozenset(filters.page),
+        frozenset(types),
+        frozenset(filters.label),
+        frozenset(map(str.casefold, filters.author)),
+        frozenset(map(str.casefold, filters.text)),
     )
-    return subscription, next(map(position, wanted["cursor"]), None)
+
+
+def parse(
+    query: Iterable[tuple[str, str]], *, also: frozenset[str] = frozenset()
+) -> tuple[Subscription, StreamId | None]:
+    """The subscription and the position in a query string. also: parameters that mean other things.
+
+    Repeat a parameter for alternatives, or use commas; only a `text` may hold one.
+
+    Raises SubscriberError for an unknown parameter or type and for a malformed cursor.
+    """
+    found: dict[str, list[str]] = {name: [] for name in (*FILTERS, "cursor")}
+    for name, value in query:
+        if name in found:
+            whole = name in {"cursor", "text"}
+            found[name] += filter(None, [value] if whole else value.split(","))
+        elif name not in also:
+            raise SubscriberError(
+                "filter.unknown",
+                f"no filter {name!r}",
+                where="query",
+                fix=f"allowed: {', '.join(sorted({*found, *also}))}",
+            )
+    cursors = found.pop("cursor")
+    if len(cursors) > 1:
+        raise SubscriberError("cursor.malformed", "more than one cursor", where="cursor")
+    _bounded(found)
+    filters = Filters(**{name: tuple(values) for name, values in found.items()})
+    return subscription(filters), position(cursors[0]) if cursors else None
+
+
+def _bounded(found: dict[str, list[str]]) -> None:
+    for name, values in found.items():
+        if len(values) > MAX_VALUES or any(len(value) > MAX_CHARS for value in values):
+            raise SubscriberError(
+                "filter.too_long",
+                f"more than {MAX_VALUES} values, or one of more than {MAX_CHARS} characters",
+                where=name,
+                fix="leave the filter out, and choose among what comes",
+            )
