@@ -9,7 +9,7 @@ has caught up (see `workers.gateway.session`). Nobody waits for anybody, and not
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from service.observability import FEED_EVENTS
@@ -19,7 +19,7 @@ from workers.gateway.ring import Frame
 from workers.gateway.subscription import Wanted
 
 # So many are written to before the loop may turn to something else.
-TURN = 250
+TURN = 500
 # So much goes onto a transport in one write.
 WRITE_BYTES = 64 * 1024
 
@@ -102,8 +102,7 @@ class Fanout:
                 if wanted:
                     data = b"".join([frame.encoded(group.form) for frame in wanted])
                     for turn in _turns(members):
-                        for one in self._ready(group, turn, before=self._delivery):
-                            one.write(data)
+                        for one in self._put(data, turn, group, before=self._delivery):
                             one.at = end
                         await asyncio.sleep(0)
                     FEED_EVENTS.inc(len(members) * len(wanted))
@@ -115,22 +114,28 @@ class Fanout:
         for group in list(self._groups.values()):
             if data := message(group):
                 for turn in _turns(list(group.members)):
-                    for one in self._ready(group, turn, before=self._delivery + 1):
-                        one.write(data)
+                    for one in self._put(data, turn, group, before=self._delivery + 1):
                         if beat:
                             one.beat()
                     await asyncio.sleep(0)
 
-    def _ready(self, group: Group, members: Iterable[Member], *, before: int) -> Iterator[Member]:
-        """Those that are still there, joined before that delivery, and can take more."""
+    def _put(
+        self, data: bytes, members: list[Member], group: Group, *, before: int
+    ) -> list[Member]:
+        """Write to those that are still there, joined before that delivery and can take more.
+
+        This is most of what the gateway does.
+        """
         most = self._buffer_bytes
-        for one in members:
-            if one.group is not group or one.joined >= before:
-                continue
-            if one.backlog() > most:
+        ready = [one for one in members if one.group is group and one.joined < before]
+        full = [one for one in ready if one.backlog() > most]
+        if full:
+            for one in full:
                 self._drop(one)
-            else:
-                yield one
+            ready = [one for one in ready if one.group is group]
+        for one in ready:
+            one.write(data)
+        return ready
 
     def _drop(self, one: Member) -> None:
         self.leave(one)

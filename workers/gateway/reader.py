@@ -11,7 +11,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from service.errors import CorruptionError
-from service.events import EntryEvent, from_fields, structured
+from service.events import EntryEvent, from_json, structured
 from service.history import unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
@@ -154,7 +154,8 @@ def _age(state: EntryState) -> tuple[float, str]:
 def frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
     """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
     try:
-        return Frame(at, from_fields(fields), structured(fields))
+        whole = structured(fields)
+        return Frame(at, from_json(whole), whole)
     except CorruptionError as error:
         log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
         return Frame(at, None, b"")
