@@ -191,7 +191,7 @@ class Session:
     def _is_joined(self) -> bool:
         """Join the fan-out, if nothing is missing."""
         ring = self._hub.ring
-        if self._widening or self._epoch != self._hub.epoch or self.at < ring.end:
+        if self._widening or self._epoch != self._hub.epoch or self.at != ring.end:
             return False
         if self.backlog() > self._settings.buffer_bytes:
             return False
@@ -206,6 +206,8 @@ class Session:
             return await self._reset("stream.rewound")
         if self._widening:
             return await self._widen(self._widening.pop(0))
+        if self.at > self._hub.ring.end:  # Redis told us more than the tail has read
+            return await self._hub.reached(self.at)
         frames = await self._next()
         if frames is None:
             return await self._reset("cursor.too_old")
