@@ -243,9 +243,15 @@ MEANINGS = {
     "poll.ceiling_s": "longest time between two polls of a page that answers",
     "poll.timeout_s": "longest time that one fetch may take",
     "poll.max_body_bytes": "largest body of one fetch, after decompression",
-    "gateway.host": "address to listen on; whoever reaches it can read everything",
+    "gateway.host": "address to listen on; beyond this machine it takes keys or `gateway.open`",
     "gateway.port": "port to listen on; 0 takes a free one",
     "gateway.heartbeat_s": "how often subscribers hear of health, and must answer a ping",
+    "gateway.keys.NAME.secret": "the key itself",
+    "gateway.keys.NAME.operate": "it may change which pages are followed",
+    "gateway.jwt.secret": "for tokens signed with HS256 and its like",
+    "gateway.jwt.jwks_url": "where the public keys of tokens are",
+    "gateway.jwt.audience": "what a token must be for",
+    "gateway.jwt.issuer": "who must have made it",
     "gateway.max_subscribers": "feed connections at once; more are refused",
     "gateway.max_message_bytes": "largest message that a subscriber may send",
     "alerts.console": "print alerts to standard output",
@@ -288,6 +294,8 @@ def settings() -> list[Setting]:
     rows = list(_section("", config.Settings))
     for name, kind in config.SECTIONS.items():
         rows += _section(f"{name}.", kind)
+    rows += _section("gateway.keys.NAME.", config.KeySettings)
+    rows += _section("gateway.jwt.", config.JwtSettings)
     rows += _section("alerts.webhooks.NAME.", config.WebhookSettings)
     rows += _section("pages.", config.PageSettings)
     return rows + list(_section("pages.css.", model.Selectors))
@@ -300,16 +308,20 @@ def _section(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
     # A table inside a table, and one of several, can't be set by a variable.
     settable = prefix.count(".") < 2 and kind is not config.PageSettings
     for field in found.fields:
-        if isinstance(_some(field.type), _TABLES):
+        if _is_table(_some(field.type)):
             continue
         name = prefix + field.name
-        variable = f"STOPPRESS_{name}".replace(".", "_").upper() if settable else ""
+        fits = settable and field.name not in config.TABLES
+        variable = f"STOPPRESS_{name}".replace(".", "_").upper() if fits else ""
         shown, allowed = _kind(field.type)
         meaning = MEANINGS.get(name) or said[field.name]
         yield Setting(name, variable, shown, _default(field), allowed, meaning)
 
 
-_TABLES = types.StructType | types.DictType | types.VarTupleType
+def _is_table(kind: types.Type) -> bool:
+    if isinstance(kind, types.VarTupleType):
+        return isinstance(kind.item_type, types.StructType)
+    return isinstance(kind, types.StructType | types.DictType)
 
 
 def _some(kind: types.Type) -> types.Type:
@@ -339,6 +351,9 @@ def _kind(kind: types.Type) -> tuple[str, str]:
             return "text", ", ".join(f"`{value}`" for value in values)
         case types.StrType(pattern=pattern):
             return "text", f"`{pattern}`" if pattern else ""
+        case types.VarTupleType(item_type=item):
+            name, allowed = _kind(item)
+            return f"list of {name}", allowed
         case types.FloatType() | types.IntType():
             return _NAMES[type(kind)], _bounds(kind)
         case _:
@@ -360,6 +375,8 @@ def _default(field: types.Field) -> str:
             return f"`{str(flag).lower()}`"
         case str() as words:
             return f'`"{words}"`'
+        case tuple() as values:
+            return f"`{msgspec.json.encode(values).decode()}`"
         case number:
             return f"`{number}`"
 

@@ -98,12 +98,44 @@ class PollSettings(_Section, frozen=True):
             raise ValueError(f"gap_s {self.gap_s:g} is below twice the slowest pace {slowest:g}")
 
 
+class KeySettings(_Section, frozen=True):
+    """Somebody who may use the gateway.
+
+    secret: the key. pages: patterns of page ids that it is for. operate: it may change pages.
+    """
+
+    secret: Annotated[str, Meta(min_length=20, max_length=500)]
+    pages: tuple[str, ...] = ("*",)
+    operate: bool = False
+
+
+class JwtSettings(_Section, frozen=True):
+    """JSON Web Tokens that count as keys: signed with a shared secret, or a key of a JWKS.
+
+    secret: for HS256 and its like. jwks_url: where the public keys are. audience, issuer: must be
+    those of a token, where they are given.
+    """
+
+    secret: Annotated[str, Meta(min_length=32, max_length=500)] | None = None
+    jwks_url: HttpUrl | None = None
+    audience: str | None = None
+    issuer: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.secret is None) == (self.jwks_url is None):
+            raise ValueError("give either secret or jwks_url")
+
+
 class GatewaySettings(_Section, frozen=True):
     """Where the gateway listens and what it allows.
 
     port 0 takes a free port. ring_events: how many events are kept in memory for subscribers.
     buffer_bytes: a subscriber with more than that unsent gets nothing new until it has drained.
     stall_s: one that takes nothing at all for so long is cut off.
+    max_per_address: so many connections at once from one address; behind a proxy all are from its.
+    open: anyone who reaches the gateway may read; needed beyond loopback where there are no keys.
+    allowed_origins: web pages of other sites that may ask, such as https://desk.example.
+    keys: a table for each key, by name. jwt: tokens that count as keys.
     """
 
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
@@ -113,7 +145,12 @@ class GatewaySettings(_Section, frozen=True):
     buffer_bytes: Count = 256 * 1024
     stall_s: Seconds = 60.0
     max_subscribers: Count = 10_000
+    max_per_address: Count = 10_000
     max_message_bytes: Count = 16 * 1024
+    open: bool = False
+    allowed_origins: tuple[HttpUrl, ...] = ()
+    keys: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")], KeySettings] = {}
+    jwt: JwtSettings | None = None
 
 
 class WebhookSettings(_Section, frozen=True):
@@ -188,7 +225,11 @@ SECTIONS: dict[str, type[_Section]] = {
     if isinstance(kind, type) and issubclass(kind, _Section)
 }
 # Read by the command and by the tests, and no settings themselves.
-NOT_SETTINGS = frozenset({"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS"})
+NOT_SETTINGS = frozenset(
+    {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
+)
+# Settings that don't fit in one variable.
+TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -281,7 +322,7 @@ def _settable() -> list[tuple[str, str, str]]:
         flat += [
             (f"{section}_{key}", section, key)
             for key in kind.__struct_fields__
-            if key != "webhooks"
+            if key not in TABLES
         ]
     return flat
 

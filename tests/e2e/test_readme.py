@@ -144,10 +144,11 @@ async def test_check_reads_the_followed_page(stage: Stage) -> None:
 
 async def test_tail_shows_the_feed_readably_and_as_json(stage: Stage) -> None:
     readable, as_json = lines("stoppress tail")
-    async with running(stage.home, *readable, "--gateway", stage.gateway) as tail:
-        await tail.says("(new|BREAKING) ")
-    async with running(stage.home, *as_json, "--gateway", stage.gateway) as tail:
-        await tail.says('^{"specversion":"1.0"')
+    async with (
+        running(stage.home, *readable, "--gateway", stage.gateway) as shown,
+        running(stage.home, *as_json, "--gateway", stage.gateway) as told,
+    ):
+        await asyncio.gather(shown.says("(new|BREAKING) "), told.says('^{"specversion":"1.0"'))
 
 
 async def test_python_subscribes_and_reads_the_stream(stage: Stage) -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import shlex
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+import jwt
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.config import GatewaySettings
+from service.config import GatewaySettings, JwtSettings, KeySettings
+from service.errors import ConfigError
 from service.keys import Keys
+from service.observability import CLOSES
 from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import SETTINGS, Desk
 
@@ -320,12 +326,14 @@ async def test_who_answers_no_ping_is_cut_off_by_name(desk: Desk) -> None:
 async def test_who_reads_nothing_is_cut_off_and_delays_nobody(desk: Desk) -> None:
     """Its transport is full, and stays so."""
     await desk.publish(1)
+    closed = CLOSES.labels("4002")._value.get()
     tight = GatewaySettings(port=0, buffer_bytes=20_000, stall_s=1, heartbeat_s=30)
     async with desk.serving(tight):
         host, port = desk.gateway.removeprefix("http://").split(":")
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
         writer.write(
-            b"GET /v1/feed HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /v1/feed HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )
         await reader.readuntil(b"\r\n\r\n")
@@ -335,19 +343,135 @@ async def test_who_reads_nothing_is_cut_off_and_delays_nobody(desk: Desk) -> Non
         data = json.loads(long[b"data"])
         data["entry"]["body"] = [{"type": "paragraph", "text": "x" * 500_000, "marks": []}]
         long[b"data"] = json.dumps(data).encode()
-        before, numbers = newest[0][1][b"id"], []
+        before = newest[0][1][b"id"]
         for number in range(40):
             own = f"{number:032d}".encode()
             await desk.redis.xadd(desk.keys.events, long | {b"id": own, b"previousid": before})
             before = own
-            numbers.append(number)
         async with asyncio.timeout(30):
-            while (
-                b'stoppress_feed_closes_total{reason="4002"} 1.0'
-                not in (await desk.get("/metrics"))[1]
-            ):
-                await asyncio.sleep(0.2)
+            while CLOSES.labels("4002")._value.get() == closed:
+                await asyncio.sleep(0.1)
         writer.transport.abort()
+
+
+# --- access ------------------------------------------------------------------------------------
+
+KEYS = GatewaySettings(
+    port=0,
+    keys={
+        "desk": KeySettings(secret="k" * 24),
+        "sport": KeySettings(secret="s" * 24, pages=("sport-*",)),
+    },
+    jwt=JwtSettings(secret="j" * 32, audience="stoppress"),
+    allowed_origins=("https://desk.example",),
+)
+
+
+def signed(**claims: object) -> str:
+    lasting = {"exp": datetime.now(UTC) + timedelta(minutes=5), "aud": "stoppress"}
+    return jwt.encode(lasting | claims, "j" * 32, algorithm="HS256")
+
+
+async def asked(desk: Desk, path: str, **headers: str) -> tuple[int, JSON]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(desk.gateway + path, headers=headers) as response,
+    ):
+        return response.status, json.loads(await response.read())
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status", "pages"),
+    [
+        ("", 401, None),
+        ("Bearer " + "x" * 24, 401, None),
+        ("Bearer " + "k" * 24, 200, 1),
+        ("Basic " + base64.b64encode(b"me:" + b"k" * 24).decode(), 200, 1),
+        ("Bearer " + "s" * 24, 200, 0),
+        ("Bearer " + signed(), 200, 1),
+        ("Bearer " + signed(pages=["sport-*"]), 200, 0),
+        ("Bearer " + signed(scope="write"), 403, None),
+        ("Bearer " + signed(aud="another"), 401, None),
+        ("Bearer " + signed(exp=1), 401, None),
+        (
+            "Bearer " + jwt.encode({"exp": 9**12, "aud": "stoppress"}, None, algorithm="none"),
+            401,
+            None,
+        ),
+    ],
+)
+async def test_who_has_a_key_sees_what_it_is_for(
+    desk: Desk, authorization: str, status: int, pages: int | None
+) -> None:
+    await desk.publish(1)
+    async with desk.serving(KEYS):
+        answered, body = await asked(desk, "/v1/pages", Authorization=authorization)
+        assert answered == status
+        if pages is not None:
+            assert len(body["pages"]) == pages  # type: ignore[arg-type]
+            found, _ = await asked(desk, "/v1/pages/page/history", Authorization=authorization)
+            assert found == (200 if pages else 404)
+
+
+async def test_a_key_for_other_pages_sees_nothing_of_this_one_in_the_feed(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving(KEYS), aiohttp.ClientSession() as session:
+        feed = f"{desk.gateway}/v1/feed"
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            await session.ws_connect(feed)
+        async with session.ws_connect(f"{feed}?access_token={'s' * 24}") as ws:
+            await settled(ws)
+            await ws.send_str('{"type":"subscribe","id":"x","filter":{"page":["page"]}}')
+            assert [one["type"] for one in await until(ws, "subscribed")] == [
+                "cursor",
+                "subscribed",
+            ]
+            await desk.publish(2)
+            await ws.send_str('{"type":"ping"}')
+            assert [one["type"] for one in await until(ws, "pong")] == ["pong"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "https://desk.example"}, 200),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost:80"}, 200),
+        ({"Host": "[::1"}, 403),
+    ],
+)
+async def test_web_pages_of_others_may_not_ask(
+    desk: Desk, headers: dict[str, str], status: int
+) -> None:
+    origins = GatewaySettings(port=0, allowed_origins=("https://desk.example",))
+    await desk.publish(1)
+    async with desk.serving(origins):
+        answered, _ = await asked(desk, "/v1/pages", **headers)
+        assert answered == status
+
+
+async def test_a_gateway_that_others_reach_needs_a_key_or_a_word(desk: Desk) -> None:
+    with pytest.raises(ConfigError, match="no key is needed"):
+        async with desk.serving(GatewaySettings(host="0.0.0.0", port=0)):
+            pass
+
+
+async def test_an_address_has_so_many_connections_and_no_more(desk: Desk) -> None:
+    two = GatewaySettings(port=0, max_per_address=2)
+    await desk.publish(1)
+    async with desk.serving(two), aiohttp.ClientSession() as session:
+        feed = f"{desk.gateway}/v1/feed"
+        async with session.ws_connect(feed), session.ws_connect(feed):
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+                await session.ws_connect(feed)
+        async with asyncio.timeout(10):
+            while True:
+                with suppress(aiohttp.WSServerHandshakeError):
+                    async with session.ws_connect(feed):
+                        return
 
 
 # --- docs ----------------------------------------------------------------------------------------

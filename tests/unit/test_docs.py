@@ -177,7 +177,10 @@ def code(argument: ast.expr) -> str:
 
 
 def test_every_error_code_of_the_gateway_is_in_the_docs() -> None:
-    errors = ("SubscriberError", "UnavailableError", "NotFoundError", "Error", "_reset")
+    errors = (
+        *("SubscriberError", "UnavailableError", "NotFoundError", "Error", "_reset"),
+        *("AccessError", "TooManyError", "ResetError"),
+    )
     made = codes("workers/gateway/*.py", *errors)
     assert {"cursor.malformed", "gateway.full", "http.NNN", "stream.rewound"} <= made
     assert made <= said("feed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +22,7 @@ from service.errors import ConfigError, SubscriberError
 from service.events import EntryEvent
 from service.keys import Keys
 from service.observability import REGISTRY
+from workers.gateway.access import TOKEN, Access, Grant, check_exposure
 from workers.gateway.forms import FORM_OF, Form
 from workers.gateway.hub import Hub, judged
 from workers.gateway.protocol import (
@@ -29,13 +31,15 @@ from workers.gateway.protocol import (
     STALLED,
     SUBPROTOCOL,
     PageSnapshot,
+    StreamId,
     position,
     problem,
 )
 from workers.gateway.reader import Reader
 from workers.gateway.session import BATCH, Session
-from workers.gateway.subscription import Subscription, parse
+from workers.gateway.subscription import Subscription, may_see, parse
 
+GRANT = web.RequestKey("grant", Grant)
 STATIC = Path(__file__).parent / "static"
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -63,11 +67,14 @@ class Gateway:
     ) -> None:
         self._hub, self._settings, self._now = hub, settings, now
         self._silence_s = silence_s
+        self._access = Access(settings)
         self._sessions: set[Session] = set()
+        self._addresses: Counter[str | None] = Counter()
 
     def app(self) -> web.Application:
         """The application with its routes."""
-        app = web.Application(middlewares=[_problems], handler_args={"access_log": None})
+        middlewares = [_problems, self._gate]
+        app = web.Application(middlewares=middlewares, handler_args={"access_log": None})
         app.add_routes(
             [
                 web.get("/", self._index),
@@ -87,10 +94,23 @@ class Gateway:
         app.on_shutdown.append(self._end_sessions)
         return app
 
+    @web.middleware
+    async def _gate(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Let in who may come in; say to a browser which web pages may read the answer."""
+        request[GRANT] = await self._access.grant(request)
+        response = await handler(request)
+        origin = request.headers.get("Origin")
+        if origin in self._settings.allowed_origins and not response.prepared:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Vary"] = "Origin"
+        return response
+
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         """The feed over WebSocket."""
-        subscription, resume = parse(list(request.query.items()))
-        self._admit()
+        subscription, resume = _asked(request)
+        self._admit(request)
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL, CLOUDEVENTS_SUBPROTOCOL),
             autoping=False,  # a ping is answered below, a pong is a sign of life
@@ -114,7 +134,7 @@ class Gateway:
             session.stop()
             await asyncio.gather(_close(ws, session, request), *hung_up)
             session.closed(session.why.code if session.why else int(ws.close_code or 1006))
-            self._sessions.discard(session)
+            self._forget(request, session)
         return ws
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -122,10 +142,10 @@ class Gateway:
         accepted = request.headers.get("Accept", "")
         if "text/event-stream" not in accepted:
             return await self._catch_up(request)
-        subscription, resume = parse(list(request.query.items()))
+        subscription, resume = _asked(request)
         if said := request.headers.get("Last-Event-ID"):
             resume = position(said)
-        self._admit()
+        self._admit(request)
         response = web.StreamResponse(headers=EVENT_STREAM)
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -135,7 +155,7 @@ class Gateway:
             await self._until_gone(request, session)
         finally:
             session.closed(session.why.code if session.why else 1006)
-            self._sessions.discard(session)
+            self._forget(request, session)
         if session.why is STALLED and request.transport:
             request.transport.abort()
         return response
@@ -150,8 +170,7 @@ class Gateway:
 
     async def _catch_up(self, request: web.Request) -> web.Response:
         """Up to `limit` events after a cursor; with `wait`, not before there is one."""
-        also = frozenset({"wait", "limit"})
-        subscription, resume = parse(list(request.query.items()), also=also)
+        subscription, resume = _asked(request, "wait", "limit")
         wait_s = _number(request, "wait", default=0, most=MAX_WAIT_S)
         limit = _number(request, "limit", default=BATCH, most=BATCH, least=1)
         found = await self._hub.catch_up(subscription, resume, limit=limit, wait_s=wait_s)
@@ -159,11 +178,13 @@ class Gateway:
         held = "public, max-age=31536000, immutable" if len(found.events) == limit else "no-store"
         return _json(found, headers={"Cache-Control": held})
 
-    def _admit(self) -> None:
+    def _admit(self, request: web.Request) -> None:
         if not self._hub.ready:
             raise UnavailableError("gateway.not_ready", "Redis is not there; try again soon")
         if len(self._sessions) >= self._settings.max_subscribers:
             raise UnavailableError("gateway.full", "too many subscribers; try again later")
+        if self._addresses[request.remote] >= self._settings.max_per_address:
+            raise TooManyError("gateway.too_many", "too many connections from this address")
 
     def _session(
         self,
@@ -178,20 +199,28 @@ class Gateway:
             request.transport, self._hub, self._settings, form=form, first=first, hang_up=hang_up
         )
         self._sessions.add(session)
+        self._addresses[request.remote] += 1
         return session
+
+    def _forget(self, request: web.Request, session: Session) -> None:
+        self._sessions.discard(session)
+        self._addresses[request.remote] -= 1
+        if not self._addresses[request.remote]:
+            del self._addresses[request.remote]
 
     async def _end_sessions(self, _: web.Application) -> None:
         for session in list(self._sessions):
             session.end(GOING_AWAY)
 
-    async def _pages(self, _: web.Request) -> web.Response:
-        snapshots = (await self._hub.reader.snapshots(Subscription().shows))[1]
+    async def _pages(self, request: web.Request) -> web.Response:
+        shows = Subscription(within=request[GRANT].pages).shows
+        snapshots = (await self._hub.reader.snapshots(shows))[1]
         return _json({"pages": [self._summary(snapshot) for snapshot in snapshots]})
 
     async def _page(self, request: web.Request) -> web.Response:
         wanted = request.match_info["page"]
         _, snapshots = await self._hub.reader.snapshots(
-            Subscription(pages=frozenset({wanted})).shows
+            Subscription(pages=frozenset({wanted}), within=request[GRANT].pages).shows
         )
         if not snapshots:
             raise NotFoundError("page.unknown", f"no page {wanted!r} is followed")
@@ -223,6 +252,8 @@ class Gateway:
 
     async def _kept(self, request: web.Request) -> list[EntryEvent]:
         page = request.match_info["page"]
+        if not may_see(request[GRANT].pages, page):
+            raise NotFoundError("page.unknown", f"nothing is kept of a page {page!r}")
         events = await self._hub.reader.history(page)
         if not events:
             raise NotFoundError("page.unknown", f"nothing is kept of a page {page!r}")
@@ -263,6 +294,12 @@ class UnavailableError(SubscriberError):
     status = 503
 
 
+class TooManyError(SubscriberError):
+    """Not that many."""
+
+    status = 429
+
+
 class NotFoundError(SubscriberError):
     """Not here."""
 
@@ -289,6 +326,12 @@ def _json(
 ) -> web.Response:
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, content_type=kind, headers=headers)
+
+
+def _asked(request: web.Request, *also: str) -> tuple[Subscription, StreamId | None]:
+    """What a request asks for, as far as its sender may see it."""
+    others = frozenset({*also, TOKEN})
+    return parse(list(request.query.items()), within=request[GRANT].pages, also=others)
 
 
 async def _listen(ws: web.WebSocketResponse, session: Session) -> None:
@@ -334,7 +377,10 @@ async def _problems(
     try:
         return await handler(request)
     except SubscriberError as error:
-        return _problem(error, getattr(error, "status", 400))
+        response = _problem(error, getattr(error, "status", 400))
+        if response.status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="Stoppress: any name, and the key"'
+        return response
     except (RedisError, OSError) as error:
         what = f"Redis does not answer: {error}"
         return _problem(SubscriberError("redis.unavailable", what), 503)
@@ -364,6 +410,7 @@ async def serve(
 
     Raises ConfigError when the address cannot be listened on.
     """
+    check_exposure(settings)
     redis, blocking = connect(), connect()
     silence_s = SILENT_HEARTBEATS * settings.heartbeat_s
     hub = Hub(

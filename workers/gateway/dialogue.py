@@ -58,6 +58,7 @@ class Dialogue:
 
     def __init__(self, first: Subscription) -> None:
         self._subscriptions: dict[str, Subscription] = {FIRST: first}
+        self._within = first.within
         self._waiting: dict[str, Subscription] = {}
         self._misunderstood = 0
 
@@ -99,7 +100,7 @@ class Dialogue:
                 f"there are {MAX_SUBSCRIPTIONS} subscriptions",
                 fix="unsubscribe from one, or put several values into one filter",
             )
-        wanted = subscription(said.filter)
+        wanted = subscription(said.filter, self._within)
         self._waiting[said.id] = wanted
         return Widen(said.id, wanted)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import get_args
 
 from msgspec import Struct
@@ -17,12 +18,19 @@ TYPES = frozenset(
 FILTERS = Filters.__struct_fields__
 MAX_VALUES = 200
 MAX_CHARS = 200
+EVERYWHERE = ("*",)
+
+
+def may_see(patterns: tuple[str, ...], page: str) -> bool:
+    """Does a pattern fit the id of this page?"""
+    return any(fnmatchcase(page, pattern) for pattern in patterns)
 
 
 class Subscription(Struct, frozen=True):
     """Filters. Empty sets let everything through; values of one kind are alternatives.
 
-    authors and texts are casefolded. texts: parts of an entry's title or text.
+    authors and texts are casefolded. texts: parts of an entry's title or text. within: patterns of
+    the pages that may be shown at all.
     """
 
     pages: frozenset[str] = frozenset()
@@ -30,10 +38,13 @@ class Subscription(Struct, frozen=True):
     labels: frozenset[str] = frozenset()
     authors: frozenset[str] = frozenset()
     texts: frozenset[str] = frozenset()
+    within: tuple[str, ...] = EVERYWHERE
 
     def shows(self, page: str) -> bool:
-        """Is this page wanted?"""
-        return not self.pages or page in self.pages
+        """Is this page wanted, and may it be shown?"""
+        if self.pages and page not in self.pages:
+            return False
+        return self.within == EVERYWHERE or may_see(self.within, page)
 
     def matches(self, event: Event) -> bool:
         """Is this event wanted? Filters for entries let no page event through."""
@@ -69,8 +80,11 @@ class Wanted(Struct, frozen=True):
         return any(one.matches(event) for one in self.any_of)
 
 
-def subscription(filters: Filters) -> Subscription:
-    """The subscription with these filters. Raises SubscriberError for an unknown event type."""
+def subscription(filters: Filters, within: tuple[str, ...] = EVERYWHERE) -> Subscription:
+    """The subscription with these filters. within: patterns of pages that may be shown.
+
+    Raises SubscriberError for an unknown event type.
+    """
     types = {kind.removeprefix("stoppress.") for kind in filters.type}
     if strange := types - TYPES:
         raise SubscriberError(
@@ -85,13 +99,19 @@ def subscription(filters: Filters) -> Subscription:
         frozenset(filters.label),
         frozenset(map(str.casefold, filters.author)),
         frozenset(map(str.casefold, filters.text)),
+        within,
     )
 
 
 def parse(
-    query: Iterable[tuple[str, str]], *, also: frozenset[str] = frozenset()
+    query: Iterable[tuple[str, str]],
+    *,
+    within: tuple[str, ...] = EVERYWHERE,
+    also: frozenset[str] = frozenset(),
 ) -> tuple[Subscription, StreamId | None]:
-    """The subscription and the position in a query string. also: parameters that mean other things.
+    """The subscription and the position in a query string.
+
+    within: patterns of pages that may be shown. also: parameters that mean other things.
 
     Repeat a parameter for alternatives, or use commas; only a `text` may hold one.
 
@@ -114,7 +134,7 @@ def parse(
         raise SubscriberError("cursor.malformed", "more than one cursor", where="cursor")
     _bounded(found)
     filters = Filters(**{name: tuple(values) for name, values in found.items()})
-    return subscription(filters), position(cursors[0]) if cursors else None
+    return subscription(filters, within), position(cursors[0]) if cursors else None
 
 
 def _bounded(found: dict[str, list[str]]) -> None:
