@@ -12,7 +12,8 @@ from urllib.parse import urldefrag, urlsplit
 from service.model import Block, Entry, Heading, ListBlock, Mark, Paragraph, Quote
 
 _PAUSE = re.compile(
-    r"\bpaus(?:e|es|ing) (?:our|this|the) (?:rolling |live )*(?:coverage|page|blog|updates)\b",
+    r"\bpaus(?:e|es|ing) (?:(?:our|this) (?:rolling |live )*|the (?:rolling |live )+)"
+    r"(?:coverage|page|blog|updates)\b",
     re.IGNORECASE,
 )
 
@@ -22,11 +23,13 @@ def announces_pause(entry: Entry) -> bool:
     return _PAUSE.search(entry.text) is not None
 
 
+_PAGE = r"(?:(?:rolling |live )*(?:page|blog|feed)|(?:rolling |live )+coverage)\b"
 _CLOSES = re.compile(
-    r"\b(?:this|our|the|today'?s) (?:rolling |live )*(?:page|blog|coverage|feed|story)\b"
-    r"[^.!?]{0,40}\b(?:clos(?:ed|es|ing)|end(?:ed|s|ing)|mov(?:ed|es|ing)|wrapp(?:ed|ing))\b"
+    rf"\b(?:this|our|the|today'?s) {_PAGE}[^.!?]{{0,40}}(?<!of )\b"
+    r"(?:clos(?:ed|es|ing)|end(?:ed|s|ing)|mov(?:ed|es|ing)|wrapp(?:ed|ing))\b"
+    r"(?! (?:ceremony|arguments?|stages?|speech|bell|remarks|statements?|minutes|date|price)\b)"
     r"|\b(?:clos(?:ed|ing)|end(?:ed|ing)|mov(?:ed|ing)|wrapp(?:ed|ing)) (?:up )?(?:this|our|the) "
-    r"(?:rolling |live )*(?:page|blog|coverage|feed)\b",
+    rf"{_PAGE}",
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
@@ -38,7 +41,8 @@ _GOES_ON = re.compile(
 def successor(entry: Entry, page_url: str) -> str | None:
     """Where this entry says that the coverage goes on, now that its page closes.
 
-    "This live page is closing. Join us here", with a link to another page of the same site.
+    "This live page is closing. Join us here", with a link to another live page of the same site:
+    one that says so in its address, or lies beside this one.
     """
     if not _CLOSES.search(entry.text):
         return None
@@ -71,4 +75,9 @@ def _lines(block: Block) -> Iterator[tuple[str, tuple[Mark, ...]]]:
 
 def _is_other_page(url: str, page_url: str) -> bool:
     one, other = urlsplit(url), urlsplit(page_url)
-    return one.netloc == other.netloc and one.path.rstrip("/") != other.path.rstrip("/")
+    is_other = one.netloc == other.netloc and one.path.rstrip("/") != other.path.rstrip("/")
+    return is_other and ("live" in one.path.lower() or _folder(one.path) == _folder(other.path))
+
+
+def _folder(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[0]

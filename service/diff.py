@@ -461,6 +461,7 @@ class _Differ:
             return
         if new in self.heads and self._confirmed(HEAD, "updated", new) is None:
             self.head = before
+            self.ref = msgspec.structs.replace(self.ref, title=before.title)
             return
         self.heads = (*self.heads, old)
         changed = tuple(n for n in ("title", "summary") if getattr(before, n) != getattr(after, n))

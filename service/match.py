@@ -133,7 +133,7 @@ def _settled(entry: Entry, known: Mapping[str, EntryState], undated: set[str]) -
         return entry
     moved = abs(entry.published - state.entry.published)
     days = round(moved / _DAY)
-    if days == 0 or abs(moved - days * _DAY) not in (timedelta(0), _CLOCK_CHANGE):
+    if abs(moved - days * _DAY) not in (timedelta(0), _CLOCK_CHANGE):
         return entry
     return msgspec.structs.replace(entry, published=state.entry.published)
 

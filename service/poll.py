@@ -33,6 +33,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 # A source that wants more than this for one poll has gone wrong.
 MOST_PARTS = 200
 # Answers that are kept from poll to poll; the oldest go first.
+MOST_KEPT_BYTES = 64 * 1024 * 1024
 MOST_KEPT = 500
 # Bodies of less are read in less time than a thread takes to begin.
 THREAD_FROM_BYTES = 64 * 1024
@@ -138,8 +139,10 @@ class Poll:
         if seen == meta.body_digest and not bare:
             return Polled("unchanged", self._seen_again(state), body_bytes=size)
         step = await self._read(state, replace(fetched, document=document), source)
+        # That the page itself is as it was says nothing about its parts.
+        alone = fetched if not document.parts else replace(fetched, etag=None, last_modified=None)
         meta = replace(
-            step.meta, etag=fetched.etag, last_modified=fetched.last_modified, body_digest=seen
+            step.meta, etag=alone.etag, last_modified=alone.last_modified, body_digest=seen
         )
         step = replace(step, meta=meta)
         return await self._believe(state, health, step, document.seen_at, token, size)
@@ -221,9 +224,17 @@ async def with_parts(
             await asyncio.sleep(fetcher.crawl_delay_s(address))
             parts.pop(address, None)  # so that the last one is the newest
             parts[address] = await fetcher.part(address)
-    for address in list(parts)[:-MOST_KEPT]:
-        del parts[address]
+    _forget(parts)
     return replace(document, parts=dict(parts)) if parts else document
+
+
+def _forget(parts: dict[str, Document]) -> None:
+    """The oldest answers beyond what a page may have us hold."""
+    held = sum(len(part.body) for part in parts.values())
+    for address in list(parts):
+        if len(parts) <= MOST_KEPT and held <= MOST_KEPT_BYTES:
+            return
+        held -= len(parts.pop(address).body)
 
 
 def _answers(document: Document) -> Sequence[Document]:

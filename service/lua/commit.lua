@@ -20,13 +20,19 @@ if version ~= ARGV[2] then
   return 'version'
 end
 
+-- A foreign key in the place of one of ours is refused before anything is written.
+for place, kind in pairs({[2] = 'hash', [3] = 'hash', [4] = 'stream', [6] = 'stream'}) do
+  local found = redis.call('TYPE', KEYS[place]).ok
+  if found ~= 'none' and found ~= kind then
+    return redis.error_reply('WRONGTYPE ' .. KEYS[place] .. ' is no ' .. kind)
+  end
+end
+
 local history = tonumber(ARGV[9])
 local at = 10 + history
 local entries = tonumber(ARGV[at])
 local first_event = at + 1 + 2 * entries
 
--- Events first: the one write that can be refused (a foreign key in the stream's place) is refused
--- before anything is written.
 local place = first_event
 while place <= #ARGV do
   local count = tonumber(ARGV[place])

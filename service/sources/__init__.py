@@ -117,6 +117,10 @@ def read(document: Document, source: str | None = None, memo: Memo | None = None
     """
     chosen = choose(document, source)
     memo = memo or Memo()
-    snapshot = chosen.parse(document, memo)
+    try:
+        snapshot = chosen.parse(document, memo)
+    except BaseException:
+        memo.forget()
+        raise
     memo.turn()
     return snapshot

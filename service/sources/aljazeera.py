@@ -211,12 +211,14 @@ def _listed(shell: _Shell) -> list[_Child]:
     One without a time stands where the list without times has it: on the one below it.
     """
     moments = {str(one.id): _seconds(one.published_time) for one in shell.children_meta or ()}
-    order = list(moments)
+    above: dict[str | None, list[str]] = {}  # those without a time, by what they stand on
     below: str | None = None
     for key in reversed(list(dict.fromkeys(map(str, shell.children or ())))):
-        if key not in moments:
-            order.insert(len(order) if below is None else order.index(below), key)
-        below = key
+        if key in moments:
+            below = key
+        else:
+            above.setdefault(below, []).insert(0, key)
+    order = [one for key in moments for one in (*above.get(key, ()), key)] + above.get(None, [])
     return [_Child(key, moments.get(key)) for key in order if key.isascii() and key.isdigit()]
 
 

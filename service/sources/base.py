@@ -62,6 +62,10 @@ class Memo:
             made = self._now[key] = make()
         return made
 
+    def forget(self) -> None:
+        """A body could not be read: only what the last one held counts."""
+        self._now = {}
+
     def turn(self) -> None:
         """A body was read: forget the pieces that it does not hold."""
         self._last, self._now = self._now, {}
@@ -98,6 +102,13 @@ _BYTE_ORDER_MARKS = (
 # The WHATWG Encoding Standard reads both labels as windows-1252.
 _AS_BROWSERS_DO = {"iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252"}
 _UTF_8 = frozenset(("utf-8", "utf8", "utf-8-sig"))
+# Those of the Encoding Standard. Python knows more, and takes quadratic time over some.
+_CHARSETS = re.compile(
+    r"utf-?16(?:-?[lb]e)?|iso[-_]?8859[-_]?\d+(?:-[ei])?|windows-?(?:125\d|874)|cp(?:125\d|866)|ibm866"
+    r"|koi8[-_]?[ru]|gbk|gb18030|gb2312|big5(?:-hkscs)?|euc[-_]?(?:jp|kr)|shift[-_]?jis|sjis"
+    r"|iso-2022-jp|mac(?:intosh|cyrillic)?|x-sjis|tis-620|latin-?\d+",
+    re.IGNORECASE,
+)
 _CONTENT = re.compile(r"[^\ufeff\0 \t\r\n]")
 _JSON_START = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"])")
 _HTML_START = re.compile(r"\s*<[!?a-zA-Z]")
@@ -108,6 +119,8 @@ def decode(document: Document) -> str:
     charset = _charset(document)
     if charset.lower() in _UTF_8:
         return document.body.decode(charset, errors="replace")
+    if not _CHARSETS.fullmatch(charset):
+        return document.body.decode("utf-8", errors="replace")
     try:
         text = document.body.decode(charset, errors="replace")
     except (LookupError, ValueError):
@@ -197,7 +210,8 @@ def distinct(ids: Sequence[str]) -> tuple[str, ...]:
         seen[name] += 1
         given = name
         if seen[name] > 1:
-            given = next(n for k in count(seen[name]) if (n := f"{name}-{k}") not in taken)
+            seen[name] = next(k for k in count(seen[name]) if f"{name}-{k}" not in taken)
+            given = f"{name}-{seen[name]}"
         taken.add(given)
         result.append(given)
     return tuple(reversed(result))

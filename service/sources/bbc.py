@@ -42,7 +42,7 @@ _IS_LIVE = re.compile(r'isLive\\*"\s*:\s*(true|false)')
 _LIVE_HEADER = "live-header?"
 
 _INITIAL_DATA = re.compile(r"window\.__INITIAL_DATA__\s*=\s*")
-_NEXT_DATA = re.compile(r"<script[^>]*\bid=[\"']?__NEXT_DATA__\b[^>]*>")
+_NEXT_DATA = re.compile(r"<script[^<>]*\bid=[\"']?__NEXT_DATA__\b[^<>]*>")
 _SCRIPT_END = "</script"
 _CONTAINER = "/wc-data/container/stream"
 _QUERY = re.compile(rb'"stream\?((?:[^"\\<>\s]|\\+u0026)+)\\*"\s*:')
