@@ -667,7 +667,7 @@ def switch_source(state: State, page_id: str, source: str) -> None:
     from service import sources
 
     def switch(store: Store, page: Page) -> Awaitable[None]:
-        switched = msgspec.structs.replace(page, source=source)
+        switched = msgspec.structs.replace(page, source=source, rereads=page.rereads + 1)
         sources.check_reading(switched)
         return store.put_page(switched)
 

@@ -301,11 +301,8 @@ def _in_gap(state: PageState, snapshot: Snapshot, policy: Policy) -> bool:
 def _is_switched(state: PageState, snapshot: Snapshot) -> bool:
     """Has a person chosen another source than the one that the page was followed with?"""
     chosen = state.page.source
-    return (
-        state.meta.opened
-        and chosen not in (None, state.meta.source)
-        and (snapshot.source == chosen)
-    )
+    is_asked = chosen not in (None, state.meta.source) or state.page.rereads > state.meta.rereads
+    return state.meta.opened and is_asked and chosen in (None, snapshot.source)
 
 
 def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clocks) -> Step:
@@ -323,6 +320,7 @@ def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clo
         state.meta,
         source=snapshot.source,
         variant=snapshot.variant,
+        rereads=state.page.rereads,
         silent=snapshot.silent,
         head=_merged(state.meta.head, snapshot.head),
         heads=(),
@@ -347,6 +345,7 @@ class _Differ:
     ) -> None:
         self.known, self.meta = state.entries, state.meta
         self.snapshot, self.matched, self.policy = snapshot, matched, policy
+        self.rereads = state.page.rereads
         self.gap, self.since = _in_gap(state, snapshot, policy), state.page.since
         # A page that shares nothing with what we know was followed for a reason: it went on.
         is_known = len(_remembered(state)) >= FEWEST_FOR_DOUBT and not snapshot.partial
@@ -357,6 +356,7 @@ class _Differ:
         self.successor = state.meta.successor
         self.pending: dict[str, Pending] = {}
         self.changes: list[Change] = []
+        self.learned: dict[str, dict[str, object]] = {}
         self.current: dict[str, Entry] = {}  # entries as they are after this snapshot
         self.ref = PageRef(
             id=state.page.id, url=state.page.url, title=self.head.title, source=snapshot.source
@@ -390,6 +390,7 @@ class _Differ:
             opened=True,
             source=self.snapshot.source,
             variant=self.snapshot.variant,
+            rereads=self.rereads,
             silent=self._silent(),
             successor=self.successor,
             head=self.head,
@@ -405,6 +406,8 @@ class _Differ:
             last_good_poll=self.snapshot.seen_at,
         )
         learned = {key: fields for key, fields in self.matched.learned.items() if fields}
+        for key, fields in self.learned.items():
+            learned[key] = learned.get(key, {}) | fields
         return Step(changes=tuple(self.changes), meta=meta, learned=learned)
 
     def _silent(self) -> tuple[str, ...]:
@@ -564,10 +567,26 @@ class _Differ:
             self._follow_back("restored", state, entry, now)
         elif now == state.digest:
             return
+        elif told := self._only_told(state, entry):
+            self.learned[entry.id] = told
         elif now in state.earlier or _is_older(entry, state.entry):
             self._follow_back("edited", state, entry, now)
         else:
             self._edit(state, entry, self._observed())
+
+    def _only_told(self, state: EntryState, entry: Entry) -> dict[str, object]:
+        """What the page says of an entry only now, if that is all that is new: that is no edit."""
+        before, repeats = state.entry, self.snapshot.repeated
+        may = {
+            "published": before.published is None,
+            "authors": not before.authors and "authors" in repeats,
+            "title": before.title is None and entry.title == self.meta.head.title,
+        }
+        told = {n: getattr(entry, n) for n, is_so in may.items() if is_so and getattr(entry, n)}
+        if not told:
+            return {}
+        rest = msgspec.structs.replace(entry, **{name: getattr(before, name) for name in told})
+        return told if content_digest(rest) == state.digest else {}
 
     def _follow_back(self, kind: PendingKind, state: EntryState, entry: Entry, now: str) -> None:
         pending = self._confirmed(entry.id, kind, now)

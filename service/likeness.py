@@ -21,8 +21,12 @@ SAME = 0.75
 MARGIN = 0.15
 # As like as this, it cannot be told whether they are one entry or two.
 UNCERTAIN = 0.5
+# Without times, the text must be as like as this, or the title the same.
+NEARLY = 0.95
 # Fewer words may be said twice.
 TELLING_WORDS = 8
+# With more pairs than this, only those are compared that few others agree with.
+MOST_PAIRS = 10_000
 # Longer texts are compared by their beginnings.
 MOST_CHARS = 2_000
 
@@ -65,6 +69,8 @@ def _candidates(new: Sequence[Seen], gone: Sequence[Seen]) -> list[tuple[Seen, S
     for other in gone:
         for mark in _marks(other):
             places.setdefault(mark, []).append(other)
+    if len(new) * len(gone) > MOST_PAIRS:  # then only what says the same, or nearly
+        places = {mark: some for mark, some in places.items() if len(some) <= 2}
     pairs = {
         (one.entry.id, other.entry.id): (one, other)
         for one in new
@@ -80,6 +86,7 @@ def _marks(one: Seen) -> list[object]:
         marks.append(one.entry.published)
     if one.entry.title:
         marks.append(one.entry.title)
+    marks.append(("begins", *one.entry.text.split(None, TELLING_WORDS)[:TELLING_WORDS]))
     return marks
 
 
@@ -101,11 +108,21 @@ def alike(one: Seen, other: Seen) -> float:
     new, gone = one.entry, other.entry
     text, title = _ratios(new, gone)
     if not new.published or not gone.published:
-        return 0.5 * text + 0.2 * title + 0.3 if one.under == other.under else 0.0
+        return _untimed(one, other, text, title)
     if new.published == gone.published:
         return 0.5 * text + 0.2 * title + 0.3
     is_told_again = text == title == 1.0 and len(new.text.split()) >= TELLING_WORDS
     return UNCERTAIN if is_told_again else 0.0
+
+
+def _untimed(one: Seen, other: Seen, text: float, title: float) -> float:
+    """Without times: what comes in the place of another in one template is not it."""
+    if one.under != other.under:
+        return 0.0
+    is_told = text >= NEARLY and len(one.entry.text.split()) >= TELLING_WORDS
+    is_named = title == 1.0 and bool(one.entry.title)
+    score = 0.5 * text + 0.2 * title + 0.3
+    return score if is_told or is_named else min(score, UNCERTAIN)
 
 
 def _ratios(new: Entry, gone: Entry) -> tuple[float, float]:

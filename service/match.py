@@ -17,7 +17,7 @@ from operator import lt
 import msgspec
 from msgspec import Struct
 
-from service.likeness import Seen, likeness
+from service.likeness import TELLING_WORDS, Seen, likeness
 from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest, says_same
 
 # How many entries that slid out of the window are remembered by place.
@@ -53,6 +53,9 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
     entries = oldest_first(snapshot.entries)
     entries, learned = _told(entries, meta, known, snapshot)
     now = {entry.id: _digest(entry, _known_as(entry.id, meta, known)) for entry in entries}
+    days = _another_day(meta, known, entries, set(snapshot.undated))
+    if days:
+        meta = msgspec.structs.replace(meta, aliases=meta.aliases | days)
     ids = _identify(meta, known, now)
     told, uncertain = _alike(meta, known, snapshot, entries, ids)
     ids |= told
@@ -74,10 +77,23 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
         withdrawn=withdrawn,
         window=window,
         below=_below(lost, window),
-        aliases={n: own for n, own in (meta.aliases | ids).items() if n != own and own in known},
+        aliases=_aliases(meta, known, ids),
         learned=learned,
         uncertain=uncertain,
     )
+
+
+def _aliases(
+    meta: PageMeta, known: Mapping[str, EntryState], ids: Mapping[str, str]
+) -> dict[str, str]:
+    """Ids of this snapshot that are not ours, and the last one of each entry that it lacks."""
+    kept = {native: own for native, own in ids.items() if native != own}
+    lacking = known.keys() - ids.values()
+    for native, own in reversed(meta.aliases.items()):
+        if own in lacking and native not in ids:
+            kept[native] = own
+            lacking -= {own}
+    return kept
 
 
 def _told(
@@ -91,7 +107,7 @@ def _told(
     Also what this one says there for the first time, by our id.
     """
     fields = (*snapshot.silent, *(name for name in meta.silent if name not in snapshot.silent))
-    if not fields or not meta.opened:
+    if not meta.opened or not (fields or any(snapshot.repeated.values())):
         return entries, {}
     told, learned = [], {}
     for entry in entries:
@@ -99,7 +115,8 @@ def _told(
         if state is None:
             told.append(entry)
             continue
-        kept = {name: getattr(state.entry, name) for name in fields}
+        again = (name for name, ids in snapshot.repeated.items() if entry.id in ids)
+        kept = {name: getattr(state.entry, name) for name in (*fields, *again)}
         told.append(msgspec.structs.replace(entry, **kept))
         new = {n: getattr(entry, n) for n in fields if n not in snapshot.silent}
         learned[state.entry.id] = {n: value for n, value in new.items() if value != kept[n]}
@@ -233,19 +250,59 @@ def _identify(
     ids = {native: meta.aliases.get(native, native) for native in now}
     same = {own for n, own in ids.items() if own in known and known[own].digest == now[n]}
     strangers = {native: now[native] for native, own in ids.items() if own not in same}
-    gone = [key for key in past(meta) if key not in same and not known[key].removed]
+    gone = [key for key in past(meta) if key not in same and _tells(known[key], key, meta)]
     digests = Counter(strangers.values()) + Counter(known[key].digest for key in gone)
     owners = {known[key].digest: key for key in gone}
     claims = {n: owners[c] for n, c in strangers.items() if c in owners and digests[c] == 2}
-    return _without_conflicts(ids | claims)
+    return _resolved(ids, claims, known)
 
 
-def _without_conflicts(ids: dict[str, str]) -> dict[str, str]:
-    """Where two natives claim one of our ids, it stays with the one of that name."""
-    holders = Counter(ids.values())
-    return {
-        native: own if holders[own] == 1 or native == own else native for native, own in ids.items()
-    }
+def _tells(state: EntryState, key: str, meta: PageMeta) -> bool:
+    """May an entry that says the same be this one? Without times a few words are said twice."""
+    if state.removed:
+        return False
+    is_long = len(state.entry.text.split()) >= TELLING_WORDS
+    return state.entry.published is not None or (is_long and key in meta.window)
+
+
+def _resolved(
+    ids: Mapping[str, str], claims: Mapping[str, str], known: Mapping[str, EntryState]
+) -> dict[str, str]:
+    """Where two natives mean one of our ids, its words decide, then its name; the other is new."""
+    named = [native for native, own in ids.items() if native == own]
+    holders: dict[str, str] = {own: native for native, own in claims.items()}
+    for native in (*named, *ids):
+        if native not in claims:
+            holders.setdefault(ids[native], native)
+    wanted = {**ids, **claims}
+    taken = {*known, *holders}
+    found = {}
+    for native, own in wanted.items():
+        found[native] = own if holders[own] == native else _fresh(native, taken)
+        taken.add(found[native])
+    return found
+
+
+def _fresh(native: str, taken: set[str]) -> str:
+    """An id like that one that nobody has."""
+    names = (native, *(f"{native}-{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
+
+
+def _another_day(
+    meta: PageMeta, known: Mapping[str, EntryState], entries: Sequence[Entry], undated: set[str]
+) -> dict[str, str]:
+    """Ids for entries whose id says a time of day, and was that of an entry of another day."""
+    found = {}
+    for entry in entries:
+        own = meta.aliases.get(entry.id, entry.id)
+        state = known.get(own)
+        if entry.id not in undated or state is None or own in meta.window:
+            continue
+        before = state.entry.published
+        if before and entry.published and abs(entry.published - before) > _DAY / 2:
+            found[entry.id] = _fresh(f"{entry.id}-{entry.published:%Y%m%d}", set(known))
+    return found
 
 
 def _inside(

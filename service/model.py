@@ -222,6 +222,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     partial: what is absent says nothing, as in a log of changes: only `withdrawn` takes away.
     withdrawn: ids that the page itself says are gone (tombstones).
     undated: ids of entries whose time came without a date, so that their day was filled in.
+    repeated: by field, ids of entries that there only say again what the page says of itself; what
+    is known of them stays. Named without ids where it may come to that.
     silent: fields of an entry that this answer has no place for; what is known of them stays.
     modified: when the page says that it last changed. successor: where it says that it goes on.
     warnings: what `stoppress check` should tell a person; never an event.
@@ -236,6 +238,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     partial: bool = False
     withdrawn: tuple[str, ...] = ()
     undated: tuple[str, ...] = ()
+    repeated: dict[str, frozenset[str]] = {}
     silent: tuple[str, ...] = ()
     modified: datetime | None = None
     successor: str | None = None
@@ -301,7 +304,8 @@ class Page(Struct, frozen=True, kw_only=True):
     """A page that is followed. source: forced source, or None to detect it from the page.
 
     follow_next: follow the page that it names as its successor too. since: it goes on from a page
-    that was followed until then, so that what is newer is news.
+    that was followed until then, so that what is newer is news. rereads: how often a person said
+    that it is to be taken as it then is, whichever way it is read.
     """
 
     id: str
@@ -310,6 +314,7 @@ class Page(Struct, frozen=True, kw_only=True):
     paused: bool = False
     reading: Reading = Reading()
     follow_next: bool = False
+    rereads: int = 0
     since: datetime | None = None
 
 
@@ -370,13 +375,13 @@ class PageMeta(Struct, frozen=True, kw_only=True):
 
     version counts commits, sequence counts events. source, variant: how the page is read, which
     never changes by itself. opened: a first snapshot was accepted. successor: where the page said
-    that it goes on. silent: fields of which nothing could be known yet. window: the entry ids of
-    the last good snapshot, oldest first, with pending removals kept in their place. below: those
-    that slid out of it before, oldest first, as far as they are kept. horizon: the oldest published
-    time of the baseline. heads: digests of earlier heads. aliases: ids that the publisher re-
-    issued, mapped to the id we publish. pending: by entry id, under "" the head, under "clock" the
-    page's own clock. body_digest, etag, last_modified, clocks: of the last accepted body, true only
-    together with this version.
+    that it goes on. rereads: those of the page that were followed. silent: fields of which nothing
+    could be known yet. window: the entry ids of the last good snapshot, oldest first, with pending
+    removals kept in their place. below: those that slid out of it before, oldest first, as far as
+    they are kept. horizon: the oldest published time of the baseline. heads: digests of earlier
+    heads. aliases: ids that the publisher re- issued, mapped to the id we publish. pending: by
+    entry id, under "" the head, under "clock" the page's own clock. body_digest, etag,
+    last_modified, clocks: of the last accepted body, true only together with this version.
     """
 
     version: int = 0
@@ -384,6 +389,7 @@ class PageMeta(Struct, frozen=True, kw_only=True):
     last_event_id: str | None = None
     source: str | None = None
     variant: str = ""
+    rereads: int = 0
     silent: tuple[str, ...] = ()
     opened: bool = False
     successor: str | None = None

@@ -118,7 +118,8 @@ class Poll:
         # To confirm a change, to be read by another source, or to be read together with its parts,
         # the page itself must come again.
         forced = state.page.source
-        bare = bool(meta.pending) or meta.degraded or (forced or meta.source) != meta.source
+        is_asked = (forced or meta.source) != meta.source or state.page.rereads > meta.rereads
+        bare = bool(meta.pending) or meta.degraded or is_asked
         conditional = not bare and not self._parts
         request = Request(
             url=state.page.url,

@@ -7,6 +7,7 @@ not want, it hands over as nodes to leave out.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,12 +38,18 @@ from service.sources import times
 # Deeper than any real entry, and far from the limit of Python's stack. Below it only words count.
 _MAX_DEPTH = 60
 _MAX_ANCESTORS = 200
-_MAX_UNCLOSED = 2000
 # A gallery is a figure of figures.
 _MAX_FIGURES = 3
-_CONTAINERS = b"(?:div|section|article|main|aside|ul|ol|blockquote|figure)"
-_OPENED = re.compile(b"<" + _CONTAINERS, re.IGNORECASE)
-_CLOSED = re.compile(b"</" + _CONTAINERS, re.IGNORECASE)
+# Elements that the parser carries on where they are not closed: into every block that follows.
+_FORMATTING = (
+    *(b"a", b"b", b"big", b"code", b"em", b"font", b"i", b"nobr", b"s", b"small", b"strike"),
+    *(b"strong", b"tt", b"u"),
+)
+_CONTAINERS = (
+    *(b"div", b"section", b"article", b"main", b"aside", b"ul", b"ol", b"blockquote", b"figure"),
+)
+_MOST_OPEN = dict.fromkeys(_FORMATTING, 300) | dict.fromkeys(_CONTAINERS, 2000)
+_TAGS = re.compile(rb"<(/?(?:" + b"|".join(_MOST_OPEN) + rb"))[\s/>]", re.IGNORECASE)
 
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\u00ad\u200b\u2060\ufeff\ud800-\udfff]")
 _TEXT = "-text"
@@ -119,18 +126,36 @@ def parsed(markup: str, *, where: str) -> LexborHTMLParser:
     quadratic time over them.
     """
     raw = markup.encode()
-    # Tags of every kind first, which is quickly done.
-    unclosed = raw.count(b"<") - 2 * raw.count(b"</")
-    if unclosed > _MAX_UNCLOSED:
-        unclosed = len(_OPENED.findall(raw)) - len(_CLOSED.findall(raw))
-    if unclosed > _MAX_UNCLOSED:
+    if name := _too_deep(_TAGS.findall(raw)):
         raise PageError(
             "page.malformed",
-            f"{unclosed} elements are opened and never closed",
+            f"too many <{name}> are opened and not closed",
             where=where,
             fix="no live page does that; look at what the address serves",
         )
     return LexborHTMLParser(raw)
+
+
+def _too_deep(tags: list[bytes]) -> str | None:
+    """The name of an element of which too many are open at once."""
+    counts = Counter(tags)
+    for name, most in _MOST_OPEN.items():
+        if counts[name] > most and _depth(tags, name) > most:
+            return name.decode()
+    upper = any(tag != tag.lower() for tag in counts)
+    return _too_deep([tag.lower() for tag in tags]) if upper else None
+
+
+def _depth(tags: list[bytes], name: bytes) -> int:
+    """How many of these elements are open at once, at most."""
+    closing, depth, deepest = b"/" + name, 0, 0
+    for tag in tags:
+        if tag == name:
+            depth += 1
+            deepest = max(depth, deepest)
+        elif tag == closing and depth:
+            depth -= 1
+    return deepest
 
 
 def content(node: LexborNode, *, base_url: str = "", skip: Iterable[LexborNode] = ()) -> Content:

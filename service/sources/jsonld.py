@@ -106,6 +106,7 @@ def parse(document: Document, memo: Memo | None = None) -> Snapshot:
         entries=settled.entries,
         seen_at=document.seen_at,
         undated=settled.undated,
+        repeated=settled.repeated,
         modified=modified if modified and modified <= document.seen_at else None,
         warnings=(*broken, *settled.warnings),
     )

@@ -29,6 +29,7 @@ _SCHEME = re.compile(r"^https?:", re.IGNORECASE)
 # With fewer updates than this, equal values may be chance: two values of each, or one.
 _FEW, _MANY = 3, 6
 PINNED = "pinned"
+REPEATED = ("title", "authors")
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -60,7 +61,7 @@ class Posting(Struct, frozen=True):
 
     names: what may be its id, best first. entry: without a place; its id is the best name or "".
     published, modified: the words of times that are no instants by themselves. is_undated: the day
-    was filled in.
+    was filled in. repeated: fields that only say again what the page says.
     """
 
     names: tuple[str, ...]
@@ -68,13 +69,16 @@ class Posting(Struct, frozen=True):
     published: str = ""
     modified: str = ""
     is_undated: bool = False
+    repeated: tuple[str, ...] = ()
 
 
 class Settled(Struct, frozen=True):
-    """Entries top first. undated: ids of those whose day was filled in."""
+    """Entries top first. undated: ids of those whose day was filled in. repeated: by field, ids of
+    those where it only says again what the page says."""
 
     entries: tuple[Entry, ...]
     undated: tuple[str, ...] = ()
+    repeated: dict[str, frozenset[str]] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -106,6 +110,11 @@ def posting(said: Said, page: Page, base_url: str) -> Posting:
     return Posting(
         names=names,
         entry=entry,
+        repeated=tuple(
+            name
+            for name in REPEATED
+            if getattr(said, name) and getattr(said, name) == getattr(page, name)
+        ),
         published="" if published else said.published,
         modified="" if modified else said.modified,
     )
@@ -185,7 +194,11 @@ def settle(
     if without and not warnings:
         warnings = (f"{without} of {len(entries)} entries have no time with a zone",)
     undated = [one.id for one, of in zip(entries, postings, strict=True) if of.is_undated]
-    return Settled(entries, tuple(undated), warnings)
+    pairs = tuple(zip(entries, postings, strict=True))
+    repeated = {
+        name: frozenset(one.id for one, of in pairs if name in of.repeated) for name in REPEATED
+    }
+    return Settled(entries, tuple(undated), repeated, warnings)
 
 
 def _named(postings: Sequence[Posting]) -> list[Posting]:

@@ -42,7 +42,11 @@ class Site:
         found = self.answers.get(request.path_qs, 404)
         if isinstance(found, int):
             return web.Response(status=found)
-        return web.Response(text=found, headers={"ETag": f'"{hash(found)}"'})
+        tag = f'"{hash(found)}"'
+        is_known = request.headers.get("If-None-Match") == tag
+        return web.Response(
+            status=304 if is_known else 200, text=None if is_known else found, headers={"ETag": tag}
+        )
 
 
 @asynccontextmanager
@@ -148,6 +152,19 @@ async def test_a_source_is_given_the_answers_that_it_wants(redis: Redis, keys: K
             *("/live", "/one", "/two?x=%2F1"),
             *("/live", "/two?x=%2F1"),
         ]
+
+
+async def test_after_a_restart_the_answers_are_asked_for_again(redis: Redis, keys: Keys) -> None:
+    """The page itself is as it was, and says so; that says nothing of its parts."""
+    async with site() as served:
+        served.answers = {"/live": "a\n->! /one", "/one": "b"}
+        async with desk(redis, keys, served.url) as page:
+            await page.shown()
+            token = page.token
+        served.answers["/one"] = "b\nc"
+        async with desk(redis, keys, served.url) as page:
+            page.token = page.token or token
+            assert "c" in await page.shown()
 
 
 async def test_answers_that_are_the_same_cost_no_reading(redis: Redis, keys: Keys) -> None:

@@ -121,6 +121,20 @@ async def test_nothing_is_written_when_the_stream_cannot_be(
     assert await store.load(PAGE) == before
 
 
+@pytest.mark.parametrize("name", ["history", "entries", "events"])
+async def test_a_foreign_key_in_the_place_of_ours_lets_nothing_be_written(
+    store: Store, redis: Redis, keys: Keys, name: str
+) -> None:
+    place = keys.events if name == "events" else getattr(keys, name)(PAGE.id)
+    token, before = await owned(store)
+    await redis.set(place, "foreign")
+    events, after = step(before, entry(1))
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            await store.commit(token, before, after, events, Health())
+    assert name == "events" or await stream(redis, keys) == []
+
+
 async def test_a_lease_is_held_by_one_and_renewed_only_by_it(
     store: Store, redis: Redis, keys: Keys
 ) -> None:
