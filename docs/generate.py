@@ -196,7 +196,7 @@ def examples() -> dict[str, bytes]:
     state, told = sample()
     event, health = blind(state)
     known = [
-        protocol.KnownEntry(each.entry, each.revision, each.baseline, each.removed)
+        protocol.KnownEntry(each.entry, each.revision, each.baseline, each.removed, each.changed)
         for each in reversed(state.entries.values())
     ]
     at = [protocol.cursor(protocol.StreamId(1745571605000 + n * 240_000, 0)) for n in range(5)]

@@ -171,6 +171,7 @@ def _folded(before: EntryState | None, event: EntryEvent) -> EntryState:
         revision=data.revision,
         baseline=before.baseline if before else data.baseline,
         removed=event.type == "stoppress.entry.removed",
+        changed=data.observed.at,
         digest=now,
         earlier=earlier[-EARLIER_KEPT:],
     )
@@ -314,6 +315,7 @@ def _rebased(state: PageState, snapshot: Snapshot, matched: Matched, clocks: Clo
             entry=entry,
             revision=before.revision if before else 1,
             baseline=before.baseline if before else True,
+            changed=before.changed if before else snapshot.seen_at,
             digest=matched.digests[entry.id],
         )
     meta = msgspec.structs.replace(
@@ -576,10 +578,10 @@ class _Differ:
 
     def _only_told(self, state: EntryState, entry: Entry) -> dict[str, object]:
         """What the page says of an entry only now, if that is all that is new: that is no edit."""
-        before, repeats = state.entry, self.snapshot.repeated
+        before = state.entry
         may = {
             "published": before.published is None,
-            "authors": not before.authors and "authors" in repeats,
+            "authors": not before.authors and entry.authors == self.meta.head.authors,
             "title": before.title is None and entry.title == self.meta.head.title,
         }
         told = {n: getattr(entry, n) for n, is_so in may.items() if is_so and getattr(entry, n)}
@@ -699,6 +701,7 @@ def _merged(before: Head, now: Head) -> Head:
         summary=now.summary or before.summary,
         url=now.url or before.url,
         live=before.live if now.live is None else now.live,
+        authors=now.authors,
     )
 
 

@@ -22,6 +22,8 @@ from service.model import Entry, EntryState, PageMeta, Snapshot, content_digest,
 
 # How many entries that slid out of the window are remembered by place.
 BELOW_KEPT = 100
+# How many ids that the publisher gave an entry are remembered.
+ALIASES_KEPT = 3
 # A clock time without a date was read for the wrong day, also over a change of clocks.
 _DAY = timedelta(days=1)
 _CLOCK_CHANGE = timedelta(hours=1)
@@ -86,14 +88,15 @@ def match(meta: PageMeta, known: Mapping[str, EntryState], snapshot: Snapshot) -
 def _aliases(
     meta: PageMeta, known: Mapping[str, EntryState], ids: Mapping[str, str]
 ) -> dict[str, str]:
-    """Ids of this snapshot that are not ours, and the last one of each entry that it lacks."""
-    kept = {native: own for native, own in ids.items() if native != own}
-    lacking = known.keys() - ids.values()
+    """Ids that are not ours: those of this snapshot, and a few more of each entry, newest last."""
+    found = {native: own for native, own in ids.items() if native != own}
+    kept = Counter(found.values())
+    before = {}
     for native, own in reversed(meta.aliases.items()):
-        if own in lacking and native not in ids:
-            kept[native] = own
-            lacking -= {own}
-    return kept
+        if own in known and native not in ids and kept[own] < ALIASES_KEPT:
+            before[native] = own
+            kept[own] += 1
+    return dict(reversed(before.items())) | found
 
 
 def _told(

@@ -206,12 +206,16 @@ def content_digest(entry: Entry) -> str:
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """The page apart from its entries. live: what the page says of itself, if it does."""
+    """The page apart from its entries. live: what the page says of itself, if it does.
+
+    authors: of the page as a whole, where entries may repeat them.
+    """
 
     title: str | None = None
     summary: str | None = None
     url: str | None = None
     live: bool | None = None
+    authors: tuple[Author, ...] = ()
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -223,7 +227,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     withdrawn: ids that the page itself says are gone (tombstones).
     undated: ids of entries whose time came without a date, so that their day was filled in.
     repeated: by field, ids of entries that there only say again what the page says of itself; what
-    is known of them stays. Named without ids where it may come to that.
+    is known of them stays.
     silent: fields of an entry that this answer has no place for; what is known of them stays.
     modified: when the page says that it last changed. successor: where it says that it goes on.
     warnings: what `stoppress check` should tell a person; never an event.
@@ -360,12 +364,16 @@ class Pending(Struct, frozen=True, kw_only=True):
 
 
 class EntryState(Struct, frozen=True, gc=False, kw_only=True):
-    """The last revision of an entry, with the digests of the earlier ones."""
+    """The last revision of an entry, with the digests of the earlier ones.
+
+    changed: when it was seen to have become so.
+    """
 
     entry: Entry
     revision: int
     baseline: bool = False
     removed: bool = False
+    changed: datetime | None = None
     digest: str
     earlier: tuple[str, ...] = ()
 
@@ -379,7 +387,7 @@ class PageMeta(Struct, frozen=True, kw_only=True):
     could be known yet. window: the entry ids of the last good snapshot, oldest first, with pending
     removals kept in their place. below: those that slid out of it before, oldest first, as far as
     they are kept. horizon: the oldest published time of the baseline. heads: digests of earlier
-    heads. aliases: ids that the publisher re- issued, mapped to the id we publish. pending: by
+    heads. aliases: ids that the publisher re-issued, mapped to the id we publish. pending: by
     entry id, under "" the head, under "clock" the page's own clock. body_digest, etag,
     last_modified, clocks: of the last accepted body, true only together with this version.
     """

@@ -332,6 +332,7 @@ def _head(blog: Mapping[str, Raw], document: Document) -> Head:
         title=_title(blog),
         summary=_plain(_value(blog, "description")),
         url=html.web_url(_address(blog), document.url) or document.url or None,
+        authors=_authors(_value(blog, "author")),
     )
 
 

@@ -106,6 +106,7 @@ def parse(document: Document, memo: Memo | None = None) -> Snapshot:
             title=page.title,
             summary=html.collapse(blog.value("description")) or None,
             url=_page_url(blog, tree, document),
+            authors=page.authors,
         ),
         entries=settled.entries,
         seen_at=document.seen_at,

@@ -296,6 +296,46 @@ async def test_a_cursor_past_retention_is_gone(desk: Desk) -> None:
     assert (status, json.loads(body)["code"]) == (410, "cursor.too_old")
 
 
+# --- pages ------------------------------------------------------------------------------------
+
+
+async def test_entries_come_in_pages_and_once_while_they_are_the_same(desk: Desk) -> None:
+    await desk.publish(*range(1, 8))
+    async with desk.serving(), aiohttp.ClientSession() as session:
+        url, after, seen = f"{desk.gateway}/v1/pages/page/entries", 0, []
+        while after is not None:
+            async with session.get(url, params={"limit": "3", "after": str(after)}) as response:
+                found, tag = await response.json(), response.headers["ETag"]
+            seen += [known["entry"]["id"] for known in found["entries"]]
+            after = found["next"]
+        assert seen == [f"e{n}" for n in range(7, 0, -1)]
+        last = {"limit": "3", "after": "6"}
+        async with session.get(url, params=last, headers={"If-None-Match": tag}) as response:
+            assert (response.status, await response.read()) == (304, b"")
+        await desk.publish(8)
+        async with session.get(url, params=last, headers={"If-None-Match": tag}) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("feed.json", "application/feed+json"), ("feed.atom", "application/atom+xml")],
+)
+async def test_a_feed_reader_reads_a_page(desk: Desk, name: str, kind: str) -> None:
+    await desk.publish(1, 2)
+    async with desk.serving(), aiohttp.ClientSession() as session:
+        url = f"{desk.gateway}/v1/pages/page/{name}"
+        async with session.get(url) as response:
+            assert response.content_type == kind
+            body, tag = await response.text(), response.headers["ETag"]
+        assert url in body
+        assert body.index("Title 2") < body.index("Title 1")
+        async with session.get(url, headers={"If-None-Match": tag}) as response:
+            assert response.status == 304
+        async with session.get(f"{desk.gateway}/v1/pages/other/{name}") as response:
+            assert response.status == 404
+
+
 # --- trust ---------------------------------------------------------------------------------------
 
 

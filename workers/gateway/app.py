@@ -21,6 +21,7 @@ from service.config import GatewaySettings
 from service.errors import ConfigError, SubscriberError
 from service.events import EntryEvent
 from service.keys import Keys
+from service.model import body_digest
 from service.observability import REGISTRY
 from workers.gateway.access import TOKEN, Access, Grant, check_exposure
 from workers.gateway.forms import FORM_OF, Form
@@ -38,6 +39,7 @@ from workers.gateway.protocol import (
 from workers.gateway.reader import Reader
 from workers.gateway.session import BATCH, Session
 from workers.gateway.subscription import Subscription, may_see, parse
+from workers.gateway.syndication import atom, json_feed
 
 GRANT = web.RequestKey("grant", Grant)
 STATIC = Path(__file__).parent / "static"
@@ -83,6 +85,9 @@ class Gateway:
                 web.get("/v1/events", self._events),
                 web.get("/v1/pages", self._pages),
                 web.get("/v1/pages/{page}", self._page),
+                web.get("/v1/pages/{page}/entries", self._entries),
+                web.get("/v1/pages/{page}/feed.json", self._json_feed),
+                web.get("/v1/pages/{page}/feed.atom", self._atom),
                 web.get("/v1/pages/{page}/history", self._history),
                 web.get("/v1/pages/{page}/entries/{entry:.+}/revisions", self._revisions),
                 web.get("/healthz", self._healthz),
@@ -218,14 +223,40 @@ class Gateway:
         return _json({"pages": [self._summary(snapshot) for snapshot in snapshots]})
 
     async def _page(self, request: web.Request) -> web.Response:
+        snapshot = await self._snapshot(request)
+        details = {"cursor": snapshot.cursor, "entries": snapshot.entries}
+        return _tagged(request, msgspec.json.encode(self._summary(snapshot) | details))
+
+    async def _entries(self, request: web.Request) -> web.Response:
+        """Entries newest first, `limit` of them, from the `after`th on."""
+        limit = _number(request, "limit", default=50, most=200, least=1)
+        first = _number(request, "after", default=0, most=10**8)
+        snapshot = await self._snapshot(request)
+        shown = snapshot.entries[first : first + limit]
+        is_more = first + limit < len(snapshot.entries)
+        body = {"entries": shown, "next": first + limit if is_more else None}
+        return _tagged(request, msgspec.json.encode(body))
+
+    async def _json_feed(self, request: web.Request) -> web.Response:
+        body = json_feed(await self._snapshot(request), self._own_url(request))
+        return _tagged(request, body, "application/feed+json")
+
+    async def _atom(self, request: web.Request) -> web.Response:
+        body = atom(await self._snapshot(request), self._own_url(request))
+        return _tagged(request, body, "application/atom+xml")
+
+    @staticmethod
+    def _own_url(request: web.Request) -> str:
+        return str(request.url.with_query(None))
+
+    async def _snapshot(self, request: web.Request) -> PageSnapshot:
         wanted = request.match_info["page"]
         _, snapshots = await self._hub.reader.snapshots(
             Subscription(pages=frozenset({wanted}), within=request[GRANT].pages).shows
         )
         if not snapshots:
             raise NotFoundError("page.unknown", f"no page {wanted!r} is followed")
-        details = {"cursor": snapshots[0].cursor, "entries": snapshots[0].entries}
-        return _json(self._summary(snapshots[0]) | details)
+        return snapshots[0]
 
     async def _history(self, request: web.Request) -> web.Response:
         """Every entry of a page as it was at a moment, or as it is."""
@@ -326,6 +357,16 @@ def _json(
 ) -> web.Response:
     body = msgspec.json.encode(value)
     return web.Response(body=body, status=status, content_type=kind, headers=headers)
+
+
+def _tagged(request: web.Request, body: bytes, kind: str = "application/json") -> web.Response:
+    """An answer that a client need not fetch again while it is the same (RFC 9110, 8.8.3)."""
+    tag = body_digest(body)
+    if any(known.value in {tag, "*"} for known in request.if_none_match or ()):
+        return web.Response(status=304, headers={"ETag": f'"{tag}"'})
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
+    charset = "utf-8" if kind.endswith("xml") else None
+    return web.Response(body=body, content_type=kind, charset=charset, headers=headers)
 
 
 def _asked(request: web.Request, *also: str) -> tuple[Subscription, StreamId | None]:

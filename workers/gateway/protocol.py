@@ -9,6 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -65,12 +66,13 @@ def position(text: str) -> StreamId:
 
 
 class KnownEntry(Struct, frozen=True):
-    """An entry as it is known, in a snapshot."""
+    """An entry as it is known, in a snapshot. changed: when it was seen to have become so."""
 
     entry: Entry
     revision: int
     baseline: bool
     removed: bool
+    changed: datetime | None = None
 
 
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):

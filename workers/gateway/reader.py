@@ -142,7 +142,9 @@ def _snapshot(
         summary=meta.head.summary,
         health=_health(page_json, health),
         sequence=meta.sequence,
-        entries=tuple(KnownEntry(s.entry, s.revision, s.baseline, s.removed) for s in states),
+        entries=tuple(
+            KnownEntry(s.entry, s.revision, s.baseline, s.removed, s.changed) for s in states
+        ),
     )
 
 
