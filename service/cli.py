@@ -25,15 +25,16 @@ from rich.console import Console
 from yarl import URL
 
 from service import config, embedded
+from service.client import subscribe
 from service.config import PageSettings, Settings
 from service.connection import connect
 from service.errors import ConfigError, PageError, StoppressError
-from service.feed import subscribe
 from service.keys import Keys
 from service.model import Page
 from service.observability import configure_logs
 from service.plain import plain
 from service.store import Store
+from service.subscriber import EventMessage, Message, Reset, Snapshot
 from service.terminal import clock, line, listed, marked, told
 
 # The parts are imported where they are started: none waits for what only another needs.
@@ -497,19 +498,23 @@ def tail(
 
 
 async def _tail(gateway: str, pages: tuple[str, ...], cursor: str | None, *, as_json: bool) -> None:
-    async with _session() as session:
-        async for message in subscribe(session, gateway, pages=pages, cursor=cursor):
-            if as_json:
-                if message.type == "event":
-                    click.echo(bytes(message.event))
-            elif message.type == "event":
-                out.print(line(message.decoded()))
-            elif message.type == "reset":
-                out.print(f"reset: {message.reason}", style="bold yellow")
-            elif message.type == "snapshot" and message.page and not isinstance(message.page, str):
-                status = message.health.status if message.health else "unknown"
-                said = plain(message.page.title or message.page.url)
-                out.print(f"{said}: {len(message.entries)} entries, {status}", style="bold")
+    async for message in subscribe(gateway, page=pages, cursor=cursor).messages():
+        if not as_json:
+            _tell(message)
+        elif isinstance(message, EventMessage):
+            click.echo(message.raw)
+
+
+def _tell(message: Message) -> None:
+    match message:
+        case EventMessage():
+            out.print(line(message.event))
+        case Reset():
+            out.print(f"reset: {message.reason}", style="bold yellow")
+        case Snapshot(page=page):
+            said = plain(page.title or page.url)
+            entries = f"{len(message.entries)} entries"
+            out.print(f"{said}: {entries}, {message.health.status}", style="bold")
 
 
 # --- pages ---------------------------------------------------------------------------------------

@@ -26,13 +26,14 @@ from redis.asyncio import Redis
 from rich.table import Table
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from service.client import subscribe
 from service.connection import connect
 from service.embedded import embedded
 from service.errors import StoppressError
 from service.events import AlertEvent, EntryEvent, Event, from_json
-from service.feed import subscribe
 from service.keys import Keys
 from service.replay import Expected, load
+from service.subscriber import EventMessage, Position
 from service.terminal import line
 
 SEED = "bbc-live-2025-04-25.txt"
@@ -206,14 +207,12 @@ class Seen:
 
 
 async def _read(gateway: str, seen: Seen, print_: Print) -> None:
-    async with aiohttp.ClientSession() as session:
-        async for message in subscribe(session, gateway):
-            if message.type == "cursor":
-                seen.connected.set()
-            if message.type == "event":
-                event = message.decoded()
-                seen.events.append(event)
-                print_(line(event))
+    async for message in subscribe(gateway).messages():
+        if isinstance(message, Position):
+            seen.connected.set()
+        if isinstance(message, EventMessage):
+            seen.events.append(message.event)
+            print_(line(message.event))
 
 
 @asynccontextmanager

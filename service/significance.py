@@ -305,6 +305,37 @@ _TENS = _listed("twenty thirty forty fifty sixty seventy eighty ninety")
 _VALUES = {word: str(value) for value, word in enumerate(_ONES)} | {
     word: str(10 * value) for value, word in enumerate(_TENS, start=2)
 }
+# Numbers of other languages, but for words that are others in English or in names.
+_FOREIGN = {
+    2: "dwa dwie dwóch zwei deux dois duas iki",
+    3: "trzy trzech drei trois tres três tre üç",
+    4: "cztery czterech vier quatre cuatro quatro quattro dört",
+    5: "pięć pięciu fünf cinq cinco cinque beş",
+    6: "sześć sześciu sechs seis altı",
+    7: "siedem siedmiu sieben sept siete sete sette yedi",
+    8: "osiem ośmiu acht huit ocho oito sekiz",
+    9: "dziewięć dziewięciu neun neuf nueve nove dokuz",
+    10: "dziesięć dziesięciu zehn diez dez dieci",
+    11: "jedenaście jedenastu onze undici",
+    12: "dwanaście dwunastu zwölf douze doce doze dodici",
+    13: "trzynaście trzynastu dreizehn trece treze tredici",
+    14: "czternaście vierzehn quatorze catorce catorze quattordici",
+    15: "piętnaście piętnastu fünfzehn quinze quindici",
+    16: "szesnaście sechzehn dieciséis dezesseis sedici",
+    17: "siedemnaście siebzehn diecisiete dezessete diciassette",
+    18: "osiemnaście achtzehn dieciocho dezoito diciotto",
+    19: "dziewiętnaście neunzehn diecinueve dezenove diciannove",
+    20: "dwadzieścia dwudziestu zwanzig vingt veinte vinte venti yirmi",
+    30: "trzydzieści trzydziestu dreißig trente treinta trinta trenta otuz",
+    40: "czterdzieści czterdziestu vierzig quarante cuarenta quarenta quaranta kırk",
+    50: "pięćdziesiąt fünfzig cinquante cincuenta cinquenta cinquanta elli",
+    60: "sześćdziesiąt sechzig soixante sesenta sessenta sessanta altmış",
+    70: "siedemdziesiąt siebzig setenta settanta yetmiş",
+    80: "osiemdziesiąt achtzig ochenta oitenta ottanta seksen",
+    90: "dziewięćdziesiąt neunzig noventa novanta doksan",
+    100: "hundert cien cem cento",
+}
+_VALUES |= {word: str(value) for value, words in _FOREIGN.items() for word in words.split()}
 _AMOUNTS = _listed(
     "dozen dozens score scores hundred hundreds thousand thousands million millions billion"
     " billions half quarter third first second fourth fifth sixth seventh eighth ninth tenth"
@@ -318,6 +349,8 @@ _DATES = _listed(
 _SCALES = {"k": "thousand", "m": "million", "mn": "million", "bn": "billion", "tn": "trillion"} | {
     word: word for word in ("hundred", "thousand", "million", "billion", "trillion")
 }
+_MULTIPLES = {"hundred": 100, "thousand": 1000, "k": 1000}
+_EVEN_TENS = frozenset(str(tens) for tens in range(20, 100, 10))
 _UNITS = {
     "%": "percent", "٪": "percent", "‰": "permille", "percent": "percent", "per cent": "percent",
     "km": "kilometre", "kilometre": "kilometre", "kilometer": "kilometre", "mile": "mile",
@@ -372,10 +405,25 @@ def _value(match: re.Match[str]) -> str:
     """ "two", "2" and "٢" have one value, and so have "5 km" and "5 kilometres"."""
     found = {name: (text or "").casefold().strip() for name, text in match.groupdict().items()}
     words = re.split(r"[ –-](?:and )?", found["number"])
-    number = " ".join(_VALUES.get(word, _number(word) if word else "") for word in words)
+    number = " ".join(_summed(_VALUES.get(word, _number(word) if word else "") for word in words))
+    if number.isdigit() and found["scale"] in _MULTIPLES:
+        number, found["scale"] = str(int(number) * _MULTIPLES[found["scale"]]), ""
     scale, unit = _SCALES.get(found["scale"], ""), _UNITS.get(found["unit"], "")
     sign = found["sign"].replace("−", "-")
     return " ".join(part for part in (sign, number, scale, unit, found["date"]) if part)
+
+
+def _summed(numbers: Iterable[str]) -> list[str]:
+    """ "twenty five" is 25, "two hundred" is 200."""
+    found: list[str] = []
+    for number in numbers:
+        if found and found[-1] in _EVEN_TENS and number.isdigit() and 0 < int(number) < 10:
+            found[-1] = str(int(found[-1]) + int(number))
+        elif found and found[-1].isdigit() and number in _MULTIPLES:
+            found[-1] = str(int(found[-1]) * _MULTIPLES[number])
+        else:
+            found.append(number)
+    return found
 
 
 def _missing(some: list[tuple[str, str]], others: list[tuple[str, str]]) -> list[str]:

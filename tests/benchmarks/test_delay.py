@@ -14,9 +14,10 @@ import aiohttp
 from msgspec import Struct
 from redis.asyncio import Redis
 
+from service.client import subscribe
 from service.connection import connect
-from service.feed import FeedMessage, subscribe
 from service.model import Entry
+from service.subscriber import EventMessage, Message, Position
 from tests.benchmarks.bbc_site import WINDOW, BbcSite, bbc_site, posts
 from tests.benchmarks.figures import Figure, p99
 from tests.benchmarks.processes import opened, up
@@ -37,7 +38,7 @@ async def test_a_change_reaches_the_client(tmp_path: Path, figures: list[Figure]
         aiohttp.ClientSession() as session,
         connect(running.redis_url) as redis,
         connect(running.redis_url) as blocking,
-        aclosing(_feed(session, running.gateway)) as feed,
+        aclosing(subscribe(running.gateway).messages()) as feed,
     ):
         await opened(running, 1 + WINDOW)
         await _joined(feed)
@@ -56,29 +57,25 @@ async def test_a_change_reaches_the_client(tmp_path: Path, figures: list[Figure]
     ]
 
 
-def _feed(session: aiohttp.ClientSession, gateway: str) -> AsyncGenerator[FeedMessage]:
-    return cast("AsyncGenerator[FeedMessage]", subscribe(session, gateway, retries=False))
-
-
-async def _joined(feed: AsyncGenerator[FeedMessage]) -> None:
+async def _joined(feed: AsyncGenerator[Message, None]) -> None:
     """The feed has told what is known, and only events can follow."""
     async for message in feed:
-        if message.type == "cursor":
+        if isinstance(message, Position):
             return
 
 
 async def _delay(
-    site: BbcSite, entry: Entry, feed: AsyncGenerator[FeedMessage]
+    site: BbcSite, entry: Entry, feed: AsyncGenerator[Message, None]
 ) -> tuple[float, bytes]:
     """Milliseconds from the changed body's last byte to its event, and that event."""
     site.publish(entry)
     async with asyncio.timeout(20):
-        while (message := await anext(feed)).type != "event":
+        while not isinstance(message := await anext(feed), EventMessage):
             pass
     arrived_s = time.perf_counter()
-    event = message.decoded()
+    event = message.event
     assert (event.type, event.subject) == ("stoppress.entry.published", entry.id)
-    return (arrived_s - site.written_s[FOLLOWED]) * 1000, bytes(message.event)
+    return (arrived_s - site.written_s[FOLLOWED]) * 1000, message.raw
 
 
 class BareTrip(Struct, frozen=True):

@@ -229,6 +229,7 @@ def happened(
         time=rfc3339(NOON + timedelta(hours=1)),
         datacontenttype="application/json",
         sequence=f"{sequence:020d}",
+        previousid=f"{page.id}-{sequence - 1}",
     )
     return EventMessage(cursor=f"c{sequence}", event=msgspec.Raw(to_json(event)))
 
@@ -238,12 +239,13 @@ def paused(sequence: int) -> EventMessage:
         type="stoppress.page.paused",
         data=PageData(page=KYIV, status="paused", observed=Observed(after=NOON, at=NOON)),
         specversion="1.0",
-        id=f"page-{sequence}",
+        id=f"{KYIV.id}-{sequence}",
         source=KYIV.url,
         subject=KYIV.id,
         time=rfc3339(NOON),
         datacontenttype="application/json",
         sequence=f"{sequence:020d}",
+        previousid=f"{KYIV.id}-{sequence - 1}",
     )
     return EventMessage(cursor=f"c{sequence}", event=msgspec.Raw(to_json(event)))
 
@@ -472,18 +474,18 @@ async def test_reconnect_says_so_loudly_and_resumes_with_the_cursor_of_the_last_
     tab: Page, feed: Feed
 ) -> None:
     await opened(tab, feed, snapshot(entry(1, "One")))
-    await feed.send(happened("published", entry(2, "Two"), 11), CursorMessage(cursor="c19"))
-    await feed.send(happened("published", entry(3, "Three"), 20))
+    await feed.send(happened("published", entry(2, "Two"), 11), CursorMessage(cursor="c11+"))
+    await feed.send(happened("published", entry(3, "Three"), 12))
     await expect(tab.locator(".title")).to_have_text(["Three", "Two", "One"])
     feed.accepting, feed.greeting = False, [hello()]
     await feed.close(4001, "going-away")
     await expect(tab.get_by_role("alert")).to_contain_text("Connection lost")
     await expect(tab.locator('[data-page="kyiv"] .health')).to_have_text("was healthy")
     feed.accepting = True
-    assert await feed.connected() == "c20"
+    assert await feed.connected() == "c12"
     await expect(tab.locator("#connection")).to_have_text("Connected")
     await expect(tab.get_by_role("alert")).to_be_hidden()
-    await feed.send(happened("published", entry(4, "Four"), 21))
+    await feed.send(happened("published", entry(4, "Four"), 13))
     await expect(tab.locator(".title")).to_have_text(["Four", "Three", "Two", "One"])
 
 
@@ -491,7 +493,7 @@ async def test_an_event_that_comes_again_is_applied_once(tab: Page, feed: Feed) 
     await opened(tab, feed, snapshot(entry(1, "One"), sequence=10))
     edit = happened("edited", entry(1, "One, edited"), 11, revision=2)
     stale = happened("edited", entry(1, "One, as it was"), 10, revision=1)
-    await feed.send(edit, edit, stale, happened("published", entry(2, "Two"), 12))
+    await feed.send(stale, edit, edit, happened("published", entry(2, "Two"), 12))
     await expect(tab.locator(".title")).to_have_text(["Two", "One, edited"])
     await expect(tab.locator("summary")).to_contain_text("edited 14:00")
 
@@ -516,7 +518,7 @@ async def test_reset_forgets_everything_and_rebuilds_from_the_snapshots(
         hello(),
         Reset(reason="past retention"),
         snapshot(entry(9, "Nine"), cursor="c90", sequence=5),
-        HealthMessage(page="kyiv", health=healthy()),
+        CursorMessage(cursor="c90"),
     ]
     await feed.close(4001, "going-away")
     assert await feed.connected() == "c11"

@@ -13,15 +13,16 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
+from service.client import subscribe
 from service.config import GatewaySettings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError
 from service.events import EntryEvent
-from service.feed import FeedMessage, subscribe
 from service.keys import Keys
 from service.model import Author, Entry, Health, PageState
 from service.store import Store
+from service.subscriber import EventMessage, Message, PageHealth, Snapshot, decoded
 from tests.pages import PAGE, entry, page_of
 from tests.waiting import eventually
 from workers.gateway.app import serve
@@ -107,16 +108,16 @@ class Desk:
 
     async def read(
         self,
-        until: Callable[[FeedMessage], bool],
+        until: Callable[[Message], bool],
         *,
         cursor: str | None = None,
         pages: tuple[str, ...] = (),
         joined: asyncio.Event | None = None,
-    ) -> list[FeedMessage]:
+    ) -> list[Message]:
         """Messages of the feed up to and with the first that `until` holds for."""
         messages = []
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
-            async for message in subscribe(session, self.gateway, cursor=cursor, pages=pages):
+        async with asyncio.timeout(20):
+            async for message in subscribe(self.gateway, cursor=cursor, page=pages).messages():
                 messages.append(message)
                 if joined is not None and message.type == "cursor":
                     joined.set()
@@ -131,8 +132,8 @@ class Desk:
         return {**fields, b"data": b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}"}
 
     async def reading(
-        self, until: Callable[[FeedMessage], bool], pages: tuple[str, ...] = ()
-    ) -> asyncio.Task[list[FeedMessage]]:
+        self, until: Callable[[Message], bool], pages: tuple[str, ...] = ()
+    ) -> asyncio.Task[list[Message]]:
         """The same in the background, once it has the state and waits for events."""
         joined = asyncio.Event()
         task = asyncio.create_task(self.read(until, pages=pages, joined=joined))
@@ -140,15 +141,15 @@ class Desk:
         return task
 
 
-def numbered(number: int) -> Callable[[FeedMessage], bool]:
-    return lambda message: message.type == "event" and message.decoded().number == number
+def numbered(number: int) -> Callable[[Message], bool]:
+    return lambda message: isinstance(message, EventMessage) and message.event.number == number
 
 
-def numbers(messages: list[FeedMessage]) -> list[int]:
-    return [message.decoded().number for message in messages if message.type == "event"]
+def numbers(messages: list[Message]) -> list[int]:
+    return [message.event.number for message in messages if isinstance(message, EventMessage)]
 
 
-def kinds(messages: list[FeedMessage]) -> list[str]:
+def kinds(messages: list[Message]) -> list[str]:
     return [message.type for message in messages if message.type != "health"]
 
 
@@ -165,7 +166,6 @@ async def test_a_new_subscriber_gets_the_state_and_then_every_event(desk: Desk) 
         messages = await reading
     assert kinds(messages)[:2] == ["hello", "snapshot"]
     snapshot = next(message for message in messages if message.type == "snapshot")
-    assert snapshot.sequence is not None
     assert numbers(messages) == list(range(snapshot.sequence + 1, 5))
     assert len(snapshot.entries) == snapshot.sequence - 1
 
@@ -174,7 +174,7 @@ async def test_an_event_is_a_cloudevent_that_we_can_decode(desk: Desk) -> None:
     async with desk.serving():
         reading = await desk.reading(numbered(2))
         await desk.publish(1)
-        event = (await reading)[-1].decoded()
+        event = (await reading)[-1].event
     assert isinstance(event, EntryEvent)
     assert (event.specversion, event.source, event.subject) == ("1.0", PAGE.url, "e1")
 
@@ -260,9 +260,9 @@ async def test_a_slow_subscriber_delays_nobody_and_gets_everything(desk: Desk) -
         assert numbers(await quick)[-1] == 201
         seen: list[int] = []
         while not seen or seen[-1] < 201:
-            message = msgspec.json.decode((await slow.receive()).data, type=FeedMessage)
-            if message.type == "snapshot":
-                assert message.sequence is not None
+            message = decoded((await slow.receive()).data)
+            assert message is not None
+            if isinstance(message, Snapshot):
                 seen.append(message.sequence)
             seen += numbers([message])
         assert seen == list(range(seen[0], 202))
@@ -347,11 +347,10 @@ async def test_health_is_told_and_a_silent_poller_makes_a_page_stale(desk: Desk)
     later = now + timedelta(minutes=5)
     async with desk.serving(now=lambda: later):
 
-        def is_stale(message: FeedMessage) -> bool:
-            return message.health is not None and message.health.status == "stale"
+        def is_stale(message: Message) -> bool:
+            return isinstance(message, PageHealth) and message.health.status == "stale"
 
         message = (await desk.read(is_stale))[-1]
-        assert message.health is not None
         assert message.health.reason == "poller.silent"
         _, body = await desk.get("/v1/pages")
         assert msgspec.json.decode(body)["pages"][0]["health"]["status"] == "stale"
@@ -397,7 +396,7 @@ async def test_what_is_no_event_in_the_stream_is_passed_over(desk: Desk) -> None
         await desk.redis.xadd(desk.keys.events, {"foreign": "thing"})
         await desk.redis.xadd(desk.keys.events, await desk.nested())
         await desk.publish(2)
-        assert (await reading)[-1].decoded().subject == "e2"
+        assert (await reading)[-1].event.subject == "e2"
     async with desk.serving():
         assert numbers(await desk.read(numbered(3), cursor=place)) == [3]
 
