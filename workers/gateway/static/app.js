@@ -2,14 +2,11 @@
 // It decides nothing about the news, asks no other host for anything but images, and never turns
 // text of a page into markup: every word goes through textContent, every address through safeUrl.
 
-const SUBPROTOCOL = "stoppress.v1.json";
+import { subscribe } from "./stoppress.js";
+
 const MAX_ENTRIES = 500; // shown at once, and remembered for each page
 const MAX_EDITS = 10; // remembered for each entry
-const BACKOFF_MIN_MS = 500;
-const BACKOFF_MAX_MS = 10_000;
-const HELD_MS = 5_000; // a connection that held this long was a good one
-const BLIND_HEARTBEATS = 3; // silence of this many heartbeats is no silence but a fault
-const CURSOR_TRIES = 10; // after so many refusals in a row the cursor itself is doubted
+const BLIND_HEARTBEATS = 3; // a poll that is overdue by so many heartbeats is one that nobody makes
 const FORGIVEN_SKEW_MS = 2_000;
 
 // --- what is known: the fold of all messages -----------------------------------------------------
@@ -617,91 +614,47 @@ function announce({ entry }) {
 
 const connection = {
   state: "connecting", // connecting, live, lost, refused
-  socket: null,
-  position: null, // cursor of the last message that was applied; null: begin afresh
-  snapshots: null, // cursor of snapshots that may still be coming: no position before they are all in
   heartbeat_ms: 20_000,
   heard: 0, // when the last message came, by the monotonic clock
-  opened: 0,
-  failures: 0,
-  timer: 0,
 };
 
-function connect() {
-  clearTimeout(connection.timer);
-  const url = new URL("/v1/feed", location.href);
-  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  if (connection.failures >= CURSOR_TRIES) connection.position = null;
-  const resuming = connection.position !== null;
-  if (resuming) url.searchParams.set("cursor", connection.position);
-  const socket = new WebSocket(url.href, SUBPROTOCOL);
-  connection.socket = socket;
-  connection.snapshots = null;
-  connection.opened = performance.now();
-  socket.addEventListener("message", ({ data }) => {
-    if (socket === connection.socket) take(JSON.parse(data), resuming);
-  });
-  socket.addEventListener("close", ({ code, reason }) => {
-    if (socket === connection.socket) lose(code, reason);
-  });
+async function follow() {
+  try {
+    for await (const message of subscribe("/v1/feed").messages()) take(message);
+  } catch (error) {
+    become("refused", error.detail ?? String(error));
+  }
 }
 
-function take(message, resuming) {
-  connection.heard = performance.now();
+function take(message) {
+  if (message.type !== "lost") connection.heard = performance.now();
   switch (message.type) {
     case "hello":
-      greet(message, resuming);
+      greet(message);
       break;
     case "snapshot":
       takeSnapshot(message);
-      connection.snapshots ??= message.cursor;
       break;
     case "event":
       takeEvent(message.event);
-      moveTo(message.cursor);
-      break;
-    case "cursor":
-      moveTo(message.cursor);
       break;
     case "health":
       pageOf(message.page).health = message.health;
-      if (connection.snapshots !== null) moveTo(connection.snapshots);
       break;
     case "reset":
       forget();
-      connection.position = connection.snapshots = null;
       break;
-    case "error":
-      console.warn("feed error", message.code, message.detail);
+    case "lost":
+      become("lost");
   }
   schedule();
 }
 
-/** hello's own cursor is where the stream ends, not where we are. */
-function greet(message, resuming) {
-  if (!resuming) forget();
+function greet(message) {
+  if (!message.resumed) forget();
   connection.heartbeat_ms = 1000 * message.heartbeat_s;
   become("live");
   measureSkew().then(schedule);
-}
-
-function moveTo(cursor) {
-  connection.position = cursor;
-  connection.snapshots = null;
-}
-
-function lose(code, reason) {
-  const held = connection.state === "live" && performance.now() - connection.opened > HELD_MS;
-  connection.failures = held ? 0 : connection.failures;
-  connection.socket = null;
-  if (code >= 4500 && code <= 4999) {
-    become("refused", `${code}${reason ? ` ${reason}` : ""}`);
-    return;
-  }
-  become("lost");
-  const backoff_ms = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** connection.failures);
-  connection.failures += 1;
-  connection.timer = setTimeout(connect, backoff_ms * (0.5 + Math.random() / 2));
 }
 
 const STATES = {
@@ -722,26 +675,12 @@ function become(state, why = "") {
   schedule();
 }
 
-/** Once a second: the ages on the page, and whether the gateway is still there. */
+/** Once a second: the ages on the page. */
 function tick() {
   for (const [id, page] of pages) if (pageNodes.has(id)) showPage(id, page);
   const silent_ms = performance.now() - connection.heard;
   const since = `Last heard ${Math.round(silent_ms / 1000)} s ago; trying again.`;
   setText(byId("alarm-since"), connection.state === "lost" && connection.heard ? since : "");
-  if (connection.state !== "live") return;
-  if (silent_ms > BLIND_HEARTBEATS * connection.heartbeat_ms) abandon();
-  else if (silent_ms > connection.heartbeat_ms) ping();
-}
-
-function ping() {
-  if (connection.socket?.readyState === WebSocket.OPEN) connection.socket.send('{"type":"ping"}');
-}
-
-/** A dead peer answers no close either, so this does not wait for one. */
-function abandon() {
-  const { socket } = connection;
-  lose(1006, "silent");
-  socket?.close();
 }
 
 // --- start ---------------------------------------------------------------------------------------
@@ -752,8 +691,5 @@ byId("only-breaking").addEventListener("click", ({ currentTarget }) => {
   render();
 });
 byId("filter-clear").addEventListener("click", () => choosePage(null));
-addEventListener("online", () => {
-  if (connection.state === "lost" && connection.socket === null) connect();
-});
 setInterval(tick, 1000);
-connect();
+follow();
