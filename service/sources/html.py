@@ -42,8 +42,8 @@ _MAX_ANCESTORS = 200
 _MAX_FIGURES = 3
 # Elements that the parser carries on where they are not closed: into every block that follows.
 _FORMATTING = (
-    *(b"a", b"b", b"big", b"code", b"em", b"font", b"i", b"nobr", b"s", b"small", b"strike"),
-    *(b"strong", b"tt", b"u"),
+    *(b"b", b"big", b"code", b"em", b"font", b"i", b"s", b"small", b"strike", b"strong", b"tt"),
+    b"u",
 )
 _CONTAINERS = (
     *(b"div", b"section", b"article", b"main", b"aside", b"ul", b"ol", b"blockquote", b"figure"),
@@ -139,11 +139,11 @@ def parsed(markup: str, *, where: str) -> LexborHTMLParser:
 def _too_deep(tags: list[bytes]) -> str | None:
     """The name of an element of which too many are open at once."""
     counts = Counter(tags)
-    for name, most in _MOST_OPEN.items():
-        if counts[name] > most and _depth(tags, name) > most:
-            return name.decode()
-    upper = any(tag != tag.lower() for tag in counts)
-    return _too_deep([tag.lower() for tag in tags]) if upper else None
+    if any(tag != tag.lower() for tag in counts):
+        tags = [tag.lower() for tag in tags]
+        counts = Counter(tags)
+    deep = (n for n, most in _MOST_OPEN.items() if counts[n] > most and _depth(tags, n) > most)
+    return next((name.decode() for name in deep), None)
 
 
 def _depth(tags: list[bytes], name: bytes) -> int:
