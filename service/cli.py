@@ -191,12 +191,17 @@ async def alert_forever(settings: Settings, url: str, ready: Callable[[], None])
     )
 
 
-async def serve_forever(settings: Settings, url: str, ready: Callable[[str], None]) -> None:
-    """The gateway on its Redis."""
+async def serve_forever(
+    settings: Settings, url: str, ready: Callable[[str], None], *, share_port: bool = False
+) -> None:
+    """The gateway on its Redis. share_port: others listen on it as well."""
     from workers.gateway.app import serve as gateway
 
     keys = Keys(settings.redis.prefix)
-    await gateway(partial(connect, url), keys, settings.gateway, now=utc_now, ready=ready)
+    await gateway(
+        partial(connect, url), keys, settings.gateway, now=utc_now, ready=ready,
+        share_port=share_port,
+    )  # fmt: skip
 
 
 def _session() -> aiohttp.ClientSession:
@@ -413,17 +418,45 @@ async def _alerts(settings: Settings, url: str) -> None:
 @cli.command()
 @host_option
 @port_option
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="So many share the port. SIGHUP replaces them one by one.",
+)
+@click.option("--share-port", is_flag=True, hidden=True, help="Others listen on it as well.")
 @pass_state
-def gateway(state: State, host: str | None, port: int | None) -> None:
+def gateway(
+    state: State, host: str | None, port: int | None, processes: int, share_port: bool
+) -> None:
     """Serve the WebSocket feed, the HTTP reads and the web page."""
     settings = state.settings(gateway={"host": host, "port": port})
     with redis_url(settings, start=False) as url:
-        run(_gateway(settings, url), until_eof=state.until_eof)
+        main = (
+            _gateways(settings, url, processes)
+            if processes > 1
+            else _gateway(settings, url, share_port=share_port)
+        )
+        run(main, until_eof=state.until_eof)
 
 
-async def _gateway(settings: Settings, url: str) -> None:
+async def _gateway(settings: Settings, url: str, *, share_port: bool) -> None:
     await _ping(settings, url)
-    await serve_forever(settings, url, lambda at: out.print(f"Serving {at}/"))
+    await serve_forever(
+        settings, url, lambda at: out.print(f"Serving {at}/"), share_port=share_port
+    )
+
+
+async def _gateways(settings: Settings, url: str, processes: int) -> None:
+    from service.several import reserved, run_several
+
+    await _ping(settings, url)
+    with reserved(settings.gateway.host, settings.gateway.port) as held:
+        port = str(held.getsockname()[1])
+        # As this one was started; of options that come twice the last one counts.
+        command = [*sys.argv[1:], "--processes", "1", "--port", port, "--share-port"]
+        await run_several(processes, command, out.print)
 
 
 @cli.command(name="demo")

@@ -52,6 +52,7 @@ SECURITY = {
 # A page whose poll is overdue by so many heartbeats is polled by nobody.
 SILENT_HEARTBEATS = 3
 CLOSE_S = 2.0  # how long a subscriber may take to agree to a close
+ENDS_PER_S = 2000  # so many connections are ended when the gateway stops
 GONE_S = 1.0  # how soon it is noticed that a reader of server-sent events has gone
 MAX_WAIT_S = 60
 EVENT_STREAM = {
@@ -214,8 +215,10 @@ class Gateway:
             del self._addresses[request.remote]
 
     async def _end_sessions(self, _: web.Application) -> None:
+        """One after the other, so that they do not all come back at once."""
         for session in list(self._sessions):
             session.end(GOING_AWAY)
+            await asyncio.sleep(1 / ENDS_PER_S)
 
     async def _pages(self, request: web.Request) -> web.Response:
         shows = Subscription(within=request[GRANT].pages).shows
@@ -446,8 +449,11 @@ async def serve(
     *,
     now: Callable[[], datetime],
     ready: Callable[[str], None],
+    share_port: bool = False,
 ) -> None:
     """Run the gateway until cancelled. connect: makes a Redis client. ready: told the address.
+
+    share_port: other processes listen on it as well (SO_REUSEPORT).
 
     Raises ConfigError when the address cannot be listened on.
     """
@@ -467,7 +473,7 @@ async def serve(
     )
     try:
         await runner.setup()
-        await _bind(runner, settings)
+        await _bind(runner, settings, share_port=share_port)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(hub.run())
             await hub.begun()
@@ -478,8 +484,8 @@ async def serve(
         await blocking.aclose()
 
 
-async def _bind(runner: web.AppRunner, settings: GatewaySettings) -> None:
-    site = web.TCPSite(runner, settings.host, settings.port)
+async def _bind(runner: web.AppRunner, settings: GatewaySettings, *, share_port: bool) -> None:
+    site = web.TCPSite(runner, settings.host, settings.port, reuse_port=share_port or None)
     try:
         await site.start()
     except OSError as error:
