@@ -255,7 +255,7 @@ def _digest(document: Document) -> str:
 
 def _check_part(page_url: str, address: str, count: int) -> None:
     """Raises PageError when a page leads us astray."""
-    if URL(address).host != URL(page_url).host:
+    if URL(address).origin() != URL(page_url).origin():
         raise PageError(
             "page.foreign_part",
             "a part of the page lies on another host",
