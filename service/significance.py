@@ -455,7 +455,7 @@ _PORTUGUESE = re.compile(
 )
 _NEGATION = re.compile(
     r"\b(?:not|never|none|nobody|nothing|nor|neither|without|cannot|no(?!\.?\s*\d)|\w+n['’]t"
-    r"|nie|nigdy|não|nunca|jamais|nicht|kein|keine|keinen|değil|لا|لم|لن|ليس|ليست)\b",
+    r"|nie|nigdy|não|nunca|jamais|nicht|kein|keine|keinen|pas|non(?![-–])|brak|bez|değil|yok|لا|لم|لن|ليس|ليست)\b",
     re.IGNORECASE,
 )
 _OPPOSITES = tuple(
@@ -486,6 +486,9 @@ _OPPOSITES = tuple(
 _REVERSAL = re.compile(r"(?:un|in|im|il|ir|dis|non)-?(?=\w{5})")
 
 
+_TURKISH_NEGATION = re.compile(r"(\w{2,})m[ae]((?:d[ıiuü]|t[ıiuü]|m[ıiuü]ş|yacak|yecek)\w*)$")
+
+
 def _polarity(edit: Edit) -> Evidence | None:
     blocks = (block for block in edit.blocks if _turned(block))
     return tuple(_shown(block) for block in blocks) or None
@@ -498,7 +501,7 @@ def _turned(block: Block) -> bool:
     return (
         _negations(block.deleted, block) != _negations(block.inserted, block)
         or any(_across(old, new, *pair) for pair in _OPPOSITES)
-        or any(_reversed(word, other) for word in old for other in new)
+        or any(_reversed(word, other) or _negated(word, other) for word in old for other in new)
     )
 
 
@@ -523,6 +526,13 @@ def _reversed(word: str, other: str) -> bool:
     shorter, longer = sorted((word, other), key=len)
     prefix = _REVERSAL.match(longer)
     return prefix is not None and longer[prefix.end() :] == shorter
+
+
+def _negated(word: str, other: str) -> bool:
+    """onaylandı → onaylanmadı: Turkish negates inside of a verb."""
+    shorter, longer = sorted((word, other), key=len)
+    found = _TURKISH_NEGATION.match(longer)
+    return found is not None and found[1] + found[2] == shorter
 
 
 # --- name ----------------------------------------------------------------------------------------

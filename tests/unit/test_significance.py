@@ -125,6 +125,13 @@ def test_a_number_in_another_sentence_is_not_the_number_that_changed() -> None:
         ("Law passed by senate", "Law rejected by senate", "passed → rejected"),
         ("Police were armed", "Police were unarmed", "armed → unarmed"),
         ("On przyjdzie jutro", "On nie przyjdzie jutro", "On → On nie"),
+        ("Yasa bugün onaylandı", "Yasa bugün onaylanmadı", "onaylandı → onaylanmadı"),
+        (
+            "Il presidente parte domani",
+            "Il presidente non parte domani",
+            "presidente → presidente non",
+        ),
+        ("Sonuç açıklandı", "Sonuç açıklanmadı", "açıklandı → açıklanmadı"),
     ],
 )
 def test_a_negation_or_opposite_verb_is_polarity(before: str, after: str, evidence: str) -> None:
