@@ -224,7 +224,9 @@ async def with_parts(
             _check_part(document.url, address, fetched)
             await asyncio.sleep(fetcher.crawl_delay_s(address))
             parts.pop(address, None)  # so that the last one is the newest
-            parts[address] = await fetcher.part(address)
+            part = await fetcher.part(address)
+            _check_part(document.url, part.url, fetched)  # it may have been sent on
+            parts[address] = part
     _forget(parts)
     return replace(document, parts=dict(parts)) if parts else document
 

@@ -42,6 +42,8 @@ class Site:
         found = self.answers.get(request.path_qs, 404)
         if isinstance(found, int):
             return web.Response(status=found)
+        if found.startswith("location: "):
+            raise web.HTTPFound(found.removeprefix("location: "))
         tag = f'"{hash(found)}"'
         is_known = request.headers.get("If-None-Match") == tag
         return web.Response(
@@ -197,6 +199,15 @@ async def test_an_answer_that_cannot_be_had_makes_the_poll_fail(
 async def test_a_page_cannot_send_us_to_another_host(redis: Redis, keys: Keys) -> None:
     async with site() as served, desk(redis, keys, served.url) as page:
         served.answers = {"/live": "a\n-> http://localhost:1/one"}
+        error = (await page.sees()).error
+        assert error is not None
+        assert error.code == "page.foreign_part"
+
+
+async def test_nor_can_an_answer(redis: Redis, keys: Keys) -> None:
+    async with site() as served, site() as other, desk(redis, keys, served.url) as page:
+        other.answers = {"/live": "b"}
+        served.answers = {"/live": "a\n-> /one", "/one": f"location: {other.url}"}
         error = (await page.sees()).error
         assert error is not None
         assert error.code == "page.foreign_part"
