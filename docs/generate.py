@@ -199,7 +199,10 @@ def examples() -> dict[str, bytes]:
         protocol.KnownEntry(each.entry, each.revision, each.baseline, each.removed, each.changed)
         for each in reversed(state.entries.values())
     ]
-    at = [protocol.cursor(protocol.StreamId(1745571605000 + n * 240_000, 0)) for n in range(5)]
+    at = [
+        protocol.cursor(protocol.StreamId("5f2c81d09a3e", 1745571605000 + n * 240_000, 0))
+        for n in range(5)
+    ]
     messages: dict[str, protocol.Message | protocol.Said] = {
         "hello": protocol.Hello(
             at[2], at[0], config.GatewaySettings().heartbeat_s, {"message_bytes": 16384}

@@ -23,6 +23,11 @@ class Keys(Struct, frozen=True):
         return self._key("events")
 
     @property
+    def deployment(self) -> str:
+        """String: names the data of this partition. It goes with it when that is lost."""
+        return self._key("deployment")
+
+    @property
     def alerts(self) -> str:
         """Stream of alert events."""
         return self._key("alerts")

@@ -56,6 +56,15 @@ class Desk:
             await self.store.release(PAGE.id, token)
             self.state = after
 
+    async def empty_redis(self) -> None:
+        """All of ours is gone, and the page is followed anew."""
+        async for key in self.redis.scan_iter(f"{self.keys.prefix}:*"):
+            await self.redis.delete(key)
+        self.state, self.entries = PageState(page=PAGE), []
+
+    async def deployment(self) -> str:
+        return str((await self.redis.get(self.keys.deployment) or b"").decode())
+
     @asynccontextmanager
     async def serving(
         self,
@@ -236,9 +245,30 @@ async def test_a_stream_that_an_operator_emptied_is_one_reset(desk: Desk) -> Non
 async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():
-        ahead = cursor(StreamId(2**42, 0))
+        ahead = cursor(StreamId(await desk.deployment(), 2**42))
         messages = await desk.read(lambda message: message.type == "cursor", cursor=ahead)
     assert messages[1].reason == "cursor.ahead"
+
+
+async def test_a_cursor_of_another_deployment_is_told_so(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        foreign = cursor(StreamId("0123456789ab", 1))
+        messages = await desk.read(lambda message: message.type == "cursor", cursor=foreign)
+    assert kinds(messages) == ["hello", "reset", "snapshot", "cursor"]
+    assert messages[1].reason == "cursor.foreign"
+
+
+async def test_a_redis_that_was_emptied_and_filled_again_takes_no_older_cursor(desk: Desk) -> None:
+    """Its stream goes further than the cursor, and nothing of it was trimmed."""
+    await desk.publish(1)
+    async with desk.serving():
+        before = (await desk.read(lambda message: message.type == "cursor"))[-1].cursor
+    await desk.empty_redis()
+    await desk.publish(1, 2)
+    async with desk.serving():
+        messages = await desk.read(lambda message: message.type == "cursor", cursor=before)
+    assert messages[1].reason == "cursor.foreign"
 
 
 async def test_a_stream_that_lost_its_tail_is_told_to_those_connected(desk: Desk) -> None:

@@ -25,6 +25,7 @@ from service.keys import Keys
 from service.observability import CLOSES
 from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import SETTINGS, Desk
+from workers.gateway.protocol import StreamId, cursor
 
 JSON = dict[str, object]
 
@@ -274,7 +275,7 @@ async def test_who_waits_is_answered_as_soon_as_something_comes(desk: Desk) -> N
         ("cursor=x", 400, "cursor.malformed"),
         ("text=" + "x" * 201, 400, "filter.too_long"),
         ("page=" + ",".join("x" * 201), 400, "filter.too_long"),
-        ("cursor=djEuMC45OTk5OTk5OTk5OTk5LTA", 410, "cursor.ahead"),
+        ("cursor=djEuMC45OTk5OTk5OTk5OTk5LTA", 410, "cursor.foreign"),
     ],
 )
 async def test_a_wrong_question_is_answered_with_what_is_wrong(
@@ -284,6 +285,14 @@ async def test_a_wrong_question_is_answered_with_what_is_wrong(
     async with desk.serving():
         answered, body = await desk.get(f"/v1/events?{query}")
     assert (answered, msgspec.json.decode(body)["code"]) == (status, code)
+
+
+async def test_a_cursor_ahead_of_the_stream_is_gone(desk: Desk) -> None:
+    await desk.publish(1)
+    async with desk.serving():
+        ahead = cursor(StreamId(await desk.deployment(), 2**42))
+        status, body = await desk.get(f"/v1/events?cursor={ahead}")
+    assert (status, json.loads(body)["code"]) == (410, "cursor.ahead")
 
 
 async def test_a_cursor_past_retention_is_gone(desk: Desk) -> None:

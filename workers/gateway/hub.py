@@ -25,8 +25,8 @@ from service.model import Health
 from service.observability import PAGE_HEALTH, PAGE_LAG
 from workers.gateway.fanout import Fanout, Group
 from workers.gateway.forms import PING, message_bytes
-from workers.gateway.protocol import BEGINNING, CursorMessage, HealthMessage, StreamId, cursor
-from workers.gateway.reader import Reader, frame
+from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
+from workers.gateway.reader import Bounds, Reader
 from workers.gateway.ring import Frame, Ring
 from workers.gateway.subscription import Subscription
 
@@ -72,7 +72,7 @@ class Hub:
         self.fanout = Fanout(settings.buffer_bytes)
         self.replays = asyncio.Semaphore(REPLAYS)
         self._wake = asyncio.Event()
-        self.ring = Ring(BEGINNING, settings.ring_events)
+        self.ring = Ring(StreamId(""), settings.ring_events)
         self.epoch = 0
         self.ready = False
         self.healths: dict[str, Health] = {}
@@ -127,14 +127,16 @@ class Hub:
         return Events(cursor(at), tuple(found))
 
     async def _following(self, at: StreamId) -> list[Frame]:
+        if at.deployment != self.ring.end.deployment:
+            raise ResetError("cursor.foreign", "this position is of another deployment's stream")
         frames = self.ring.after(at, BATCH)
         if frames is None:
             async with self.replays:
-                found = await self.reader.after(at, BATCH)
+                frames = await self.reader.after(at, BATCH)
                 bounds = await self.reader.bounds()
             if bounds.lost > at:
                 raise ResetError("cursor.too_old", "events after this position are trimmed")
-            return [frame(StreamId.of(place), fields) for place, fields in found]
+            return frames
         if at > self.ring.end:
             raise ResetError("cursor.ahead", "this position lies after the stream's end")
         return frames
@@ -164,7 +166,7 @@ class Hub:
     async def _begin(self) -> None:
         """Go on where we were; from the stream's end the first time, or when it lost our place."""
         bounds = await self.reader.bounds()
-        if self.epoch == 0 or bounds.last < self.ring.end:
+        if self.epoch == 0 or self._is_rewound(bounds):
             if self.epoch:
                 log.error("stream.rewound", ours=str(self.ring.end), theirs=str(bounds.last))
             self._anew(bounds.last)
@@ -180,10 +182,10 @@ class Hub:
         if not answer:
             return await self._check_place()
         streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer)
-        frames = [frame(StreamId.of(stream_id), fields) for stream_id, fields in streams[0][1]]
+        frames = self.reader.frames(streams[0][1])
         if not all(map(self._is_next, frames)):
             log.error("stream.torn", position=str(frames[0].at))
-            self._anew(frames[-1].at)
+            self._anew((await self.reader.bounds()).last)
             return self._notify()
         for each in frames:
             self.ring.append(each)
@@ -208,8 +210,12 @@ class Hub:
 
     async def _check_place(self) -> None:
         """A stream that was emptied while we waited on it would leave us waiting for ever."""
-        if (await self.reader.bounds()).last < self.ring.end:
+        if self._is_rewound(await self.reader.bounds()):
             await self._begin()
+
+    def _is_rewound(self, bounds: Bounds) -> bool:
+        end = self.ring.end
+        return bounds.last < end or bounds.last.deployment != end.deployment
 
     # health
 

@@ -24,27 +24,25 @@ SCHEMA = "stoppress.v1"
 
 
 class StreamId(Struct, frozen=True, order=True):
-    """The id of a Redis stream entry."""
+    """The id of a Redis stream entry. Only those of one deployment have an order."""
 
-    ms: int
-    number: int
+    deployment: str
+    ms: int = 0
+    number: int = 0
 
     @classmethod
-    def of(cls, text: bytes) -> StreamId:
+    def of(cls, deployment: str, text: bytes) -> StreamId:
         """Read `1745572620000-0`."""
         ms, number = text.split(b"-")
-        return cls(int(ms), int(number))
+        return cls(deployment, int(ms), int(number))
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.number}"
 
 
-BEGINNING = StreamId(0, 0)
-
-
 def cursor(position: StreamId) -> str:
     """The opaque string for a position."""
-    return urlsafe_b64encode(f"v1.0.{position}".encode()).rstrip(b"=").decode()
+    return urlsafe_b64encode(f"v1.{position.deployment}.{position}".encode()).rstrip(b"=").decode()
 
 
 def position(text: str) -> StreamId:
@@ -54,7 +52,7 @@ def position(text: str) -> StreamId:
         plain = urlsafe_b64decode(padded).decode()
     except (binascii.Error, UnicodeError):
         plain = ""
-    found = re.fullmatch(r"v1\.0\.(\d{1,15})-(\d{1,18})", plain)
+    found = re.fullmatch(r"v1\.([0-9a-z]{1,32})\.(\d{1,15})-(\d{1,18})", plain)
     if found is None:
         raise SubscriberError(
             "cursor.malformed",
@@ -62,7 +60,7 @@ def position(text: str) -> StreamId:
             where="cursor",
             fix="send one that a message of this feed carried, or none",
         )
-    return StreamId(int(found[1]), int(found[2]))
+    return StreamId(found[1], int(found[2]), int(found[3]))
 
 
 class KnownEntry(Struct, frozen=True):

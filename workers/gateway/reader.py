@@ -1,7 +1,11 @@
-"""Redis as the gateway sees it: stream positions, ranges, and page states. Read only."""
+"""Redis as the gateway sees it: stream positions, ranges, and page states.
+
+It only reads, but for the name that it gives to a deployment that has none.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -16,7 +20,6 @@ from service.history import unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
 from workers.gateway.protocol import (
-    BEGINNING,
     KnownEntry,
     PageSnapshot,
     StreamId,
@@ -36,7 +39,13 @@ class Bounds(Struct, frozen=True):
 
 
 class Reader:
-    """Reads one partition."""
+    """Reads one partition.
+
+    deployment: names the data that cursors lead into. Redis keeps the name beside the stream: data
+    that was emptied, or is another deployment's, has another one.
+    """
+
+    deployment = ""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
@@ -51,18 +60,35 @@ class Reader:
         Once anything was trimmed, all before the first entry counts as lost. Servers before 7.0
         don't say whether something was, which may reset a reader that missed nothing.
         """
+        await self._name()
+        beginning = StreamId(self.deployment)
         if not await self._redis.exists(self._keys.events):
-            return Bounds(BEGINNING, BEGINNING, BEGINNING)
+            return Bounds(beginning, beginning, beginning)
         info: dict[str, Any] = await self._redis.xinfo_stream(self._keys.events)
-        last = StreamId.of(info["last-generated-id"])
-        first = StreamId.of(info["first-entry"][0]) if info["first-entry"] else last
+        last = self._at(info["last-generated-id"])
+        first = self._at(info["first-entry"][0]) if info["first-entry"] else last
         whole = info.get("entries-added") == info["length"]
-        return Bounds(first, last, BEGINNING if whole else _before(first))
+        return Bounds(first, last, beginning if whole else _before(first))
 
-    async def after(self, position: StreamId, most: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-        """Up to `most` stream entries after a position."""
+    async def _name(self) -> None:
+        """Know the deployment's name, and give it one that it keeps."""
+        key = self._keys.deployment
+        if (name := await self._redis.get(key)) is None:
+            await self._redis.set(key, secrets.token_hex(6), nx=True)
+            name = await self._redis.get(key)
+        self.deployment = cast("bytes", name or b"").decode()
+
+    def _at(self, stream_id: bytes) -> StreamId:
+        return StreamId.of(self.deployment, stream_id)
+
+    async def after(self, position: StreamId, most: int) -> list[Frame]:
+        """Up to `most` frames after a position."""
         found = await self._redis.xrange(self._keys.events, min=f"({position}", count=most)
-        return cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
+        return self.frames(cast("list[tuple[bytes, dict[bytes, bytes]]]", found))
+
+    def frames(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Frame]:
+        """Stream entries as frames."""
+        return [_frame(self._at(stream_id), fields) for stream_id, fields in entries]
 
     async def history(self, page: str) -> list[EntryEvent]:
         """The events of a page's entries that are kept, oldest first."""
@@ -96,7 +122,7 @@ class Reader:
                 pipe.hgetall(self._keys.entries(page))
                 pipe.get(self._keys.health(page))
             newest, *rest = await pipe.execute()
-        at = StreamId.of(newest[0][0]) if newest else emptied
+        at = self._at(newest[0][0]) if newest else emptied
         parts = zip(ids, rest[0::3], rest[1::3], rest[2::3], strict=True)
         return at, [
             _snapshot(at, pages[page], meta, entries, health)
@@ -105,9 +131,9 @@ class Reader:
 
 
 def _before(first: StreamId) -> StreamId:
-    return (
-        StreamId(first.ms, first.number - 1) if first.number else StreamId(first.ms - 1, 10**18 - 1)
-    )
+    if first.number:
+        return msgspec.structs.replace(first, number=first.number - 1)
+    return msgspec.structs.replace(first, ms=first.ms - 1, number=10**18 - 1)
 
 
 def _health(page_json: bytes, health_json: bytes | None) -> Health:
@@ -153,7 +179,7 @@ def _age(state: EntryState) -> tuple[float, str]:
     return (published.timestamp() if published else 0.0, state.entry.id)
 
 
-def frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
+def _frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
     """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
     try:
         whole = structured(fields)

@@ -34,7 +34,6 @@ from workers.gateway.protocol import (
     Subscribed,
     cursor,
 )
-from workers.gateway.reader import frame
 from workers.gateway.ring import Frame
 from workers.gateway.subscription import Subscription, Wanted
 
@@ -181,6 +180,8 @@ class Session:
         )
         if resume is None:
             await self._show(self.wanted)
+        elif resume.deployment != bounds.last.deployment:
+            await self._reset("cursor.foreign")
         elif resume < bounds.lost:
             await self._reset("cursor.too_old")
         elif resume > bounds.last:
@@ -219,8 +220,7 @@ class Session:
         frames = self._hub.ring.after(self.at, BATCH)
         if frames is None:
             async with self._hub.replays:
-                found = await self._hub.reader.after(self.at, BATCH)
-                frames = [frame(StreamId.of(at), fields) for at, fields in found]
+                frames = await self._hub.reader.after(self.at, BATCH)
                 if (await self._hub.reader.bounds()).lost > self.at:
                     return None
             if not frames:
