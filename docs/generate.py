@@ -210,7 +210,9 @@ def examples() -> dict[str, bytes]:
         "snapshot": protocol.PageSnapshot(
             at[2], state.ref, "live", state.meta.head.summary, health, 4, tuple(known[1:])
         ),
-        "event": protocol.EventMessage(at[3], msgspec.Raw(to_json(event))),
+        "event": protocol.EventMessage(
+            at[3], "2025-04-25T09:16:05.012Z", msgspec.Raw(to_json(event))
+        ),
         "cursor": protocol.CursorMessage(at[4]),
         "health": protocol.HealthMessage(PAGE.id, health),
         "reset": protocol.Reset("cursor.too_old"),

@@ -38,6 +38,13 @@ FEED_EVENTS = Counter("stoppress_feed_events", "Events sent to subscribers.", re
 CLOSES = Counter(
     "stoppress_feed_closes", "Feed connections closed, by reason.", ["reason"], registry=REGISTRY
 )
+EVENT_LAG = Histogram(
+    "stoppress_event_lag_seconds",
+    "Lag of new entries: `seen` from their own time to the poll that saw them, `sent` from there.",
+    ["stage"],
+    registry=REGISTRY,
+    buckets=(0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 900, 3600),
+)
 PAGE_HEALTH = Gauge(
     "stoppress_page_healthy", "1 when the page is seen well, else 0.", ["page"], registry=REGISTRY
 )  # fmt: skip

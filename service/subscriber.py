@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, get_args
 
 import msgspec
@@ -47,12 +48,13 @@ class Snapshot(Struct, frozen=True):
 
 
 class EventMessage(Struct, frozen=True):
-    """One event. raw: its JSON as it came."""
+    """One event. raw: its JSON as it came. sent: when the gateway passed it on."""
 
     type: ClassVar[str] = "event"
     event: Event
     cursor: str
     raw: bytes
+    sent: datetime | None = None
 
 
 class Position(Struct, frozen=True):
@@ -98,6 +100,7 @@ class _Typed(Struct):
 class _EventWire(Struct):
     event: msgspec.Raw
     cursor: str
+    sent: datetime | None = None
 
 
 class _PageOnly(Struct):
@@ -123,7 +126,7 @@ def decoded(text: str) -> Message | UnknownEvent | None:
         kind = msgspec.json.decode(text, type=_Typed).type
         if kind == "event":
             wire = msgspec.json.decode(text, type=_EventWire)
-            return _event(bytes(wire.event), wire.cursor)
+            return _event(wire)
         known = _TYPES.get(kind)
         return msgspec.json.decode(text, type=known) if known else None
     except (ValueError, RecursionError) as error:  # all of msgspec's are a ValueError
@@ -134,16 +137,17 @@ def decoded(text: str) -> Message | UnknownEvent | None:
         ) from error
 
 
-def _event(raw: bytes, cursor: str) -> EventMessage | UnknownEvent | None:
+def _event(wire: _EventWire) -> EventMessage | UnknownEvent | None:
     """None for an event that is outside of the chains."""
+    raw = bytes(wire.event)
     try:
         event = from_json(raw)
-        return EventMessage(event, cursor, raw) if event.number else None
+        return EventMessage(event, wire.cursor, raw, wire.sent) if event.number else None
     except CorruptionError:
         unknown = msgspec.json.decode(raw, type=UnknownEvent)
         if unknown.type in EVENT_TYPES:
             raise
-        return msgspec.structs.replace(unknown, cursor=cursor) if unknown.number else None
+        return msgspec.structs.replace(unknown, cursor=wire.cursor) if unknown.number else None
 
 
 # --- the chain -----------------------------------------------------------------------------------

@@ -231,7 +231,9 @@ def happened(
         sequence=f"{sequence:020d}",
         previousid=f"{page.id}-{sequence - 1}",
     )
-    return EventMessage(cursor=f"c{sequence}", event=msgspec.Raw(to_json(event)))
+    return EventMessage(
+        cursor=f"c{sequence}", sent="2025-04-25T09:16:05.012Z", event=msgspec.Raw(to_json(event))
+    )
 
 
 def paused(sequence: int) -> EventMessage:
@@ -247,7 +249,9 @@ def paused(sequence: int) -> EventMessage:
         sequence=f"{sequence:020d}",
         previousid=f"{KYIV.id}-{sequence - 1}",
     )
-    return EventMessage(cursor=f"c{sequence}", event=msgspec.Raw(to_json(event)))
+    return EventMessage(
+        cursor=f"c{sequence}", sent="2025-04-25T09:16:05.012Z", event=msgspec.Raw(to_json(event))
+    )
 
 
 async def opened(tab: Page, feed: Feed, *snapshots: PageSnapshot) -> None:

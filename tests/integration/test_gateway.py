@@ -242,6 +242,17 @@ async def test_a_stream_that_an_operator_emptied_is_one_reset(desk: Desk) -> Non
     assert numbers(messages) == [4]
 
 
+async def test_every_event_says_when_it_was_sent(desk: Desk) -> None:
+    async with desk.serving():
+        reading = await desk.reading(lambda message: message.type == "event")
+        began = datetime.now(UTC) - timedelta(milliseconds=1)  # `sent` has whole ones
+        await desk.publish(1)
+        message = (await reading)[-1]
+        _, metrics = await desk.get("/metrics")
+    assert began <= message.sent <= datetime.now(UTC)
+    assert b'stoppress_event_lag_seconds_count{stage="sent"}' in metrics
+
+
 async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():

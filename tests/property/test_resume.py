@@ -48,6 +48,10 @@ FILTERS = (
 WORDS = ("one", "two", "three", "seven", "eleven", "Seven")
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Desk:
     """Publishes pages, and remembers where in the stream each event lies."""
 
@@ -283,8 +287,8 @@ class Run:
 
     async def begin(self) -> None:
         self.hub = Hub(
-            self.blocking, Reader(self.redis, self.keys), self.keys, settings=SETTINGS,
-            silence_s=3600, now=lambda: datetime.now(UTC),
+            self.blocking, Reader(self.redis, self.keys, now), self.keys,
+            settings=SETTINGS, silence_s=3600, now=now,
         )  # fmt: skip
         self.task = asyncio.create_task(self.hub.run())
         await self.hub.begun()

@@ -462,7 +462,7 @@ async def serve(
     silence_s = SILENT_HEARTBEATS * settings.heartbeat_s
     hub = Hub(
         blocking,
-        Reader(redis, keys),
+        Reader(redis, keys, now),
         keys,
         settings=settings,
         silence_s=silence_s,

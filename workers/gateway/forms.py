@@ -52,9 +52,9 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def event_bytes(form: Form, cursor: str, event: bytes) -> bytes:
-    """An event. event: its structured JSON form."""
-    return _EVENT[form](cursor, event)
+def event_bytes(form: Form, cursor: str, event: bytes, sent: str) -> bytes:
+    """An event. event: its structured JSON form. sent: when this was (RFC 3339)."""
+    return _EVENT[form](cursor, event, sent)
 
 
 def message_bytes(form: Form, message: Message) -> bytes:
@@ -62,17 +62,22 @@ def message_bytes(form: Form, message: Message) -> bytes:
     return _MESSAGE[form](message)
 
 
-def _v1_event(cursor: str, event: bytes) -> bytes:
-    return text_frame(encode(EventMessage(cursor, msgspec.Raw(event))))
+def _v1_event(cursor: str, event: bytes, sent: str) -> bytes:
+    return text_frame(encode(EventMessage(cursor, sent, msgspec.Raw(event))))
 
 
-def _bare_event(cursor: str, event: bytes) -> bytes:
-    """The event with its position as an extension attribute."""
-    return text_frame(b'{"cursor":"%b",%b' % (cursor.encode(), event[1:]))
+def _bare_event(cursor: str, event: bytes, sent: str) -> bytes:
+    """The event with position and time as extension attributes."""
+    return text_frame(
+        b'{"cursor":"%b","sent":"%b",%b' % (cursor.encode(), sent.encode(), event[1:])
+    )
 
 
-def _sse_event(cursor: str, event: bytes) -> bytes:
-    return chunk(b"id: %b\nevent: event\ndata: %b\n\n" % (cursor.encode(), event))
+def _sse_event(cursor: str, event: bytes, sent: str) -> bytes:
+    return chunk(
+        b'id: %b\nevent: event\ndata: {"sent":"%b",%b\n\n'
+        % (cursor.encode(), sent.encode(), event[1:])
+    )
 
 
 def _v1_message(message: Message) -> bytes:
@@ -96,7 +101,7 @@ def _sse_message(message: Message) -> bytes:
     return chunk(b"%bevent: %b\ndata: %b\n\n" % (place, tag_of(message).encode(), encode(message)))
 
 
-_EVENT: dict[Form, Callable[[str, bytes], bytes]] = {
+_EVENT: dict[Form, Callable[[str, bytes, str], bytes]] = {
     "v1": _v1_event,
     "cloudevents": _bare_event,
     "sse": _sse_event,

@@ -20,9 +20,10 @@ from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
 from service.errors import SubscriberError
+from service.events import EntryEvent, Event
 from service.keys import Keys
 from service.model import Health
-from service.observability import PAGE_HEALTH, PAGE_LAG
+from service.observability import EVENT_LAG, PAGE_HEALTH, PAGE_LAG
 from workers.gateway.fanout import Fanout, Group
 from workers.gateway.forms import PING, message_bytes
 from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
@@ -189,8 +190,18 @@ class Hub:
             return self._notify()
         for each in frames:
             self.ring.append(each)
+            self._clock(each.event)
         self._notify()
         return await self.fanout.deliver(frames)
+
+    def _clock(self, event: Event | None) -> None:
+        """Measure how late an entry is that was published while we looked."""
+        if not isinstance(event, EntryEvent) or event.data.baseline:
+            return
+        published, seen_at = event.data.entry.published, event.observed_at
+        if event.type == "stoppress.entry.published" and published is not None:
+            EVENT_LAG.labels("seen").observe(max(0.0, (seen_at - published).total_seconds()))
+        EVENT_LAG.labels("sent").observe(max(0.0, (self._now() - seen_at).total_seconds()))
 
     def _is_next(self, one: Frame) -> bool:
         """Does an event follow the one of its page that came before? Else the stream lost some."""

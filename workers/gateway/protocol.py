@@ -96,9 +96,13 @@ class PageSnapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class EventMessage(Struct, frozen=True, tag_field="type", tag="event"):
-    """One event. event: a CloudEvent in its structured JSON form."""
+    """One event. event: a CloudEvent in its structured JSON form. sent: when that was (RFC 3339).
+
+    So whoever reads it knows how late each part was: `entry.published`, the event's `time`, `sent`.
+    """
 
     cursor: str
+    sent: str
     event: msgspec.Raw
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, cast
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from service.errors import CorruptionError
-from service.events import EntryEvent, from_json, structured
+from service.events import EntryEvent, from_json, rfc3339, structured
 from service.history import unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
@@ -47,8 +48,8 @@ class Reader:
 
     deployment = ""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
-        self._redis, self._keys = redis, keys
+    def __init__(self, redis: Redis, keys: Keys, now: Callable[[], datetime]) -> None:
+        self._redis, self._keys, self._now = redis, keys, now
 
     async def ping(self) -> None:
         """Raises what redis-py raises when Redis is not there."""
@@ -88,7 +89,8 @@ class Reader:
 
     def frames(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Frame]:
         """Stream entries as frames."""
-        return [_frame(self._at(stream_id), fields) for stream_id, fields in entries]
+        sent = rfc3339(self._now())
+        return [_frame(self._at(stream_id), fields, sent) for stream_id, fields in entries]
 
     async def history(self, page: str) -> list[EntryEvent]:
         """The events of a page's entries that are kept, oldest first."""
@@ -179,11 +181,11 @@ def _age(state: EntryState) -> tuple[float, str]:
     return (published.timestamp() if published else 0.0, state.entry.id)
 
 
-def _frame(at: StreamId, fields: dict[bytes, bytes]) -> Frame:
+def _frame(at: StreamId, fields: dict[bytes, bytes], sent: str) -> Frame:
     """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
     try:
         whole = structured(fields)
-        return Frame(at, from_json(whole), whole)
+        return Frame(at, from_json(whole), whole, sent)
     except CorruptionError as error:
         log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
-        return Frame(at, None, b"")
+        return Frame(at, None, b"", sent)

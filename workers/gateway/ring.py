@@ -14,12 +14,15 @@ from workers.gateway.protocol import StreamId, cursor
 
 
 class Frame:
-    """An event at its place in the stream. event: None for a stream entry that is none."""
+    """An event at its place in the stream. event: None for a stream entry that is none.
 
-    __slots__ = ("_bytes", "_structured", "at", "event")
+    sent: when it was read here, to be sent (RFC 3339).
+    """
 
-    def __init__(self, at: StreamId, event: Event | None, structured: bytes) -> None:
-        self.at, self.event = at, event
+    __slots__ = ("_bytes", "_structured", "at", "event", "sent")
+
+    def __init__(self, at: StreamId, event: Event | None, structured: bytes, sent: str) -> None:
+        self.at, self.event, self.sent = at, event, sent
         self._structured = structured
         self._bytes: dict[Form, bytes] = {}
 
@@ -27,7 +30,9 @@ class Frame:
         """Its bytes in this form, made when first wanted."""
         known = self._bytes.get(form)
         if known is None:
-            known = self._bytes[form] = event_bytes(form, cursor(self.at), self._structured)
+            known = self._bytes[form] = event_bytes(
+                form, cursor(self.at), self._structured, self.sent
+            )
         return known
 
     @property
