@@ -76,6 +76,7 @@ class PollSettings(_Section, frozen=True):
     mass_loss: share of the visible entries that may vanish at once before the page is doubted.
     gap_s: after so long without a good poll, what is new counts as baseline and does not alert.
     lease_s: how long a page stays with a poller that has gone silent.
+    canary_s: how often a sign of life goes through the stream; 0 for never.
     """
 
     contact: Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
@@ -89,6 +90,7 @@ class PollSettings(_Section, frozen=True):
     mass_loss: Annotated[float, Meta(gt=0, le=1)] = 0.5
     gap_s: Seconds = 3600.0
     lease_s: Annotated[float, Meta(ge=1, le=3600)] = 15.0
+    canary_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0
 
     def __post_init__(self) -> None:
         if self.floor_s > self.ceiling_s:

@@ -156,6 +156,40 @@ class AlertEvent(Attributes, frozen=True, kw_only=True):
 Event = EntryEvent | PageEvent | AlertEvent
 
 
+class CanaryData(Struct, frozen=True):
+    """every_s: a next one is due after so many seconds."""
+
+    every_s: float
+
+
+class CanaryEvent(Attributes, frozen=True, kw_only=True):
+    """No news: it shows that the way from the poller to whoever reads this is open.
+
+    Outside of all chains, and shown to nobody who did not ask for it.
+    """
+
+    type: Literal["stoppress.canary"]
+    data: CanaryData
+
+
+StreamEvent = Event | CanaryEvent
+
+
+def canary(at: datetime, every_s: float) -> CanaryEvent:
+    """The canary of this moment."""
+    time = rfc3339(at)
+    return CanaryEvent(
+        specversion="1.0",
+        id=digest("canary", time),
+        source="stoppress:poller",
+        type="stoppress.canary",
+        subject="canary",
+        time=time,
+        datacontenttype="application/json",
+        data=CanaryData(every_s),
+    )
+
+
 class EntryChange(Struct, frozen=True):
     """An entry event before it has its place in the chain. content: digest of what is now true."""
 
@@ -224,15 +258,20 @@ ATTRIBUTES = (
     "previousid",
     "datacontenttype",
 )
-_FAMILIES: dict[str, type[Event]] = {"entry": EntryEvent, "page": PageEvent, "alert": AlertEvent}
+_FAMILIES: dict[str, type[StreamEvent]] = {
+    "entry": EntryEvent,
+    "page": PageEvent,
+    "alert": AlertEvent,
+    "canary": CanaryEvent,
+}
 
 
-def to_json(event: Event) -> bytes:
+def to_json(event: StreamEvent) -> bytes:
     """The structured JSON form of CloudEvents."""
     return msgspec.json.encode(event)
 
 
-def to_fields(event: Event) -> dict[str, bytes]:
+def to_fields(event: StreamEvent) -> dict[str, bytes]:
     """The fields of a Redis stream entry; absent attributes are absent fields."""
     fields = {
         name: str(value).encode()
@@ -259,7 +298,7 @@ def structured(fields: Mapping[bytes, bytes]) -> bytes:
         ) from error
 
 
-def from_json(data: bytes) -> Event:
+def from_json(data: bytes) -> StreamEvent:
     """The event in a structured JSON form. Raises CorruptionError when it is none of ours."""
     try:
         kind = msgspec.json.decode(data, type=_Typed).type
@@ -279,7 +318,7 @@ def _check_time(moment: datetime) -> None:
         raise ValueError(f"{moment} is no time that one can reckon with")
 
 
-def from_fields(fields: Mapping[bytes, bytes]) -> Event:
+def from_fields(fields: Mapping[bytes, bytes]) -> StreamEvent:
     """The event in a Redis stream entry. Raises CorruptionError when it is none of ours."""
     return from_json(structured(fields))
 

@@ -38,6 +38,11 @@ class Keys(Struct, frozen=True):
         return self._key("alerts", "dead")
 
     @property
+    def canary(self) -> str:
+        """String with a time to live: there is a canary in the stream that is still young."""
+        return self._key("canary")
+
+    @property
     def pages(self) -> str:
         """Hash: page id to the JSON of a Page. What is followed."""
         return self._key("pages")

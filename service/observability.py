@@ -45,6 +45,12 @@ EVENT_LAG = Histogram(
     registry=REGISTRY,
     buckets=(0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 900, 3600),
 )
+CANARY = Gauge(
+    "stoppress_canary_timestamp_seconds",
+    "When the last canary came out, by the part that it came to.",
+    ["part"],
+    registry=REGISTRY,
+)
 PAGE_HEALTH = Gauge(
     "stoppress_page_healthy", "1 when the page is seen well, else 0.", ["page"], registry=REGISTRY
 )  # fmt: skip

@@ -18,6 +18,7 @@ import structlog
 from service import health as healths
 from service.config import PollSettings
 from service.errors import CorruptionError, StoreError
+from service.events import canary
 from service.fetch import Fetcher
 from service.lease import Leases
 from service.model import Health, Page, PageState
@@ -54,12 +55,14 @@ class Poller:
         self._new_poll = partial(Poll, store, fetcher, settings, now=now, checkpoint=checkpoint)
         self._leases = Leases(store, ttl_s=settings.lease_s)
         self._limits = Limits(settings.floor_s, settings.ceiling_s, settings.retry_ceiling_s)
+        self._canary_s = settings.canary_s
         self._following: dict[str, tuple[Page, asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
         """Follow pages as they are added, paused and removed, for as long as this runs."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._leases.keep())
+            tasks.create_task(self._send_canaries())
             try:
                 while True:
                     await self._update(tasks)
@@ -84,6 +87,15 @@ class Poller:
                 task.cancel()
         for key in pages.keys() - self._following.keys():
             self._following[key] = pages[key], tasks.create_task(self._follow(pages[key]))
+
+    async def _send_canaries(self) -> None:
+        """Show those who read the stream that it goes on, however quiet the pages are."""
+        while self._canary_s:
+            await asyncio.sleep(self._canary_s)
+            try:
+                await self._store.send_canary(canary(self._now(), self._canary_s))
+            except StoreError as error:
+                log.warning("canary.unsent", code=error.code, detail=str(error))
 
     async def _follow(self, page: Page) -> None:
         """Poll a page whenever its lease is ours."""

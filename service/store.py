@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from service.config import HistorySettings
 from service.errors import ConfigError, CorruptionError, StoreError
-from service.events import EntryEvent, Event, to_fields
+from service.events import CanaryEvent, EntryEvent, Event, to_fields
 from service.history import packed, unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageState, Reading
@@ -207,6 +207,16 @@ class Store:
         """The events of a page's entries that are kept, oldest first."""
         async with redis_errors(self._where):
             return unpacked(await self._redis.xrange(self._keys.history(page)))
+
+    # canaries
+
+    async def send_canary(self, event: CanaryEvent) -> None:
+        """Append a canary to the stream, unless another poller has just done so."""
+        alone_ms = max(1, int(900 * event.data.every_s))
+        async with redis_errors(self._where):
+            if await self._redis.set(self._keys.canary, event.id, nx=True, px=alone_ms):
+                fields: dict[Any, Any] = dict(to_fields(event))
+                await self._redis.xadd(self._keys.events, fields, maxlen=self._max_events)
 
     # leases
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from service.errors import CorruptionError
-from service.events import AlertType, Attributes, EntryType, Event, PageType, from_json
+from service.events import AlertType, Attributes, CanaryEvent, EntryType, Event, PageType, from_json
 from service.model import Entry, Health, PageRef, PageStatus
 
 REMEMBERED = 1000  # ids of events given, for each page
@@ -72,6 +72,14 @@ class PageHealth(Struct, frozen=True):
     health: Health
 
 
+class Canary(Struct, frozen=True):
+    """A sign of life from a poller, through the stream. They come when the filter names them."""
+
+    type: ClassVar[str] = "canary"
+    event: CanaryEvent
+    cursor: str
+
+
 class Reset(Struct, frozen=True):
     """Something was missed that cannot be given back: forget all you knew. Snapshots follow."""
 
@@ -87,7 +95,7 @@ class Lost(Struct, frozen=True):
     retry_s: float
 
 
-Message = Hello | Snapshot | EventMessage | Position | PageHealth | Reset | Lost
+Message = Hello | Snapshot | EventMessage | Canary | Position | PageHealth | Reset | Lost
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -137,11 +145,13 @@ def decoded(text: str) -> Message | UnknownEvent | None:
         ) from error
 
 
-def _event(wire: _EventWire) -> EventMessage | UnknownEvent | None:
+def _event(wire: _EventWire) -> EventMessage | Canary | UnknownEvent | None:
     """None for an event that is outside of the chains."""
     raw = bytes(wire.event)
     try:
         event = from_json(raw)
+        if isinstance(event, CanaryEvent):
+            return Canary(event, wire.cursor)
         return EventMessage(event, wire.cursor, raw, wire.sent) if event.number else None
     except CorruptionError:
         unknown = msgspec.json.decode(raw, type=UnknownEvent)

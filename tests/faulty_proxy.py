@@ -37,7 +37,6 @@ class FaultyProxy:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             there.close()
-            writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What the gateway says, up to and with the fault."""
@@ -88,6 +87,7 @@ async def faulty_proxy(
         task = asyncio.create_task(proxy.serve(reader, writer))
         running.add(task)
         task.add_done_callback(running.discard)
+        task.add_done_callback(lambda _: writer.close())  # also of one that never began
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     proxy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

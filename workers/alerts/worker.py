@@ -22,9 +22,9 @@ from redis.asyncio import Redis
 from service import __version__
 from service.config import AlertSettings
 from service.errors import CorruptionError, StoreError
-from service.events import AlertEvent, Event, from_fields
+from service.events import AlertEvent, CanaryEvent, Event, from_fields
 from service.keys import Keys
-from service.observability import ALERTS, DEAD, DELIVERIES
+from service.observability import ALERTS, CANARY, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
 from workers.alerts.channels.webhook import WebhookChannel
@@ -76,6 +76,9 @@ class Raising:
     async def handle(self, message_id: bytes, fields: Fields) -> None:
         """Judge one event. Raises CorruptionError when the message is none."""
         event = from_fields(fields)
+        if isinstance(event, CanaryEvent):
+            CANARY.labels("alerts").set(event.observed_at.timestamp())
+            return
         match decide(event, self._now(), self._deadline_s):
             case Raise(event=alert):
                 await self._raise(alert)

@@ -20,10 +20,10 @@ from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
 from service.errors import SubscriberError
-from service.events import EntryEvent, Event
+from service.events import CanaryEvent, EntryEvent, StreamEvent
 from service.keys import Keys
 from service.model import Health
-from service.observability import EVENT_LAG, PAGE_HEALTH, PAGE_LAG
+from service.observability import CANARY, EVENT_LAG, PAGE_HEALTH, PAGE_LAG
 from workers.gateway.fanout import Fanout, Group
 from workers.gateway.forms import PING, message_bytes
 from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
@@ -37,6 +37,7 @@ BLOCK_MS = 2000
 RETRY_S = 0.5
 HEALTH_EVERY_S = 1.0
 BATCH = 500
+CANARIES = 3  # so many that do not come out are an alarm
 REPLAYS = 16  # so many subscribers read from Redis at once
 
 
@@ -80,6 +81,8 @@ class Hub:
         self.healths_version = 0
         self._versions: dict[str, int] = {}  # of each page's health
         self._newest: dict[str, str] = {}  # id of each page's newest event
+        self._canary: CanaryEvent | None = None  # the last that came out
+        self._is_missed = False
 
     async def run(self) -> None:
         """Tail until cancelled."""
@@ -194,8 +197,11 @@ class Hub:
         self._notify()
         return await self.fanout.deliver(frames)
 
-    def _clock(self, event: Event | None) -> None:
+    def _clock(self, event: StreamEvent | None) -> None:
         """Measure how late an entry is that was published while we looked."""
+        if isinstance(event, CanaryEvent):
+            self._canary = event
+            CANARY.labels("gateway").set(event.observed_at.timestamp())
         if not isinstance(event, EntryEvent) or event.data.baseline:
             return
         published, seen_at = event.data.entry.published, event.observed_at
@@ -205,7 +211,7 @@ class Hub:
 
     def _is_next(self, one: Frame) -> bool:
         """Does an event follow the one of its page that came before? Else the stream lost some."""
-        if one.event is None:
+        if one.event is None or isinstance(one.event, CanaryEvent):
             return True
         page = one.event.data.page.id
         before = self._newest.get(page)
@@ -230,8 +236,20 @@ class Hub:
 
     # health
 
+    def _watch_canary(self) -> None:
+        """Say it when canaries come no more: then nothing else would come out either."""
+        if (last := self._canary) is None:
+            return
+        silent_s = (self._now() - last.observed_at).total_seconds()
+        was_missed, self._is_missed = self._is_missed, silent_s > CANARIES * last.data.every_s
+        if self._is_missed and not was_missed:
+            log.error("canary.missing", silent_s=round(silent_s), every_s=last.data.every_s)
+        elif was_missed and not self._is_missed:
+            log.info("canary.back")
+
     async def _watch_health(self) -> None:
         while True:
+            self._watch_canary()
             try:
                 before, stored = self.healths, await self.reader.health()
                 self.healths = {page: self._judged(health) for page, health in stored.items()}

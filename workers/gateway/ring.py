@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 
-from service.events import Event
+from service.events import StreamEvent
 from workers.gateway.forms import Form, event_bytes
 from workers.gateway.protocol import StreamId, cursor
 
@@ -21,7 +21,9 @@ class Frame:
 
     __slots__ = ("_bytes", "_structured", "at", "event", "sent")
 
-    def __init__(self, at: StreamId, event: Event | None, structured: bytes, sent: str) -> None:
+    def __init__(
+        self, at: StreamId, event: StreamEvent | None, structured: bytes, sent: str
+    ) -> None:
         self.at, self.event, self.sent = at, event, sent
         self._structured = structured
         self._bytes: dict[Form, bytes] = {}

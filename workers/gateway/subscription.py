@@ -9,12 +9,13 @@ from typing import get_args
 from msgspec import Struct
 
 from service.errors import SubscriberError
-from service.events import EntryEvent, EntryType, Event, PageType
+from service.events import CanaryEvent, EntryEvent, EntryType, PageType, StreamEvent
 from workers.gateway.protocol import Filters, StreamId, position
 
+CANARY = "canary"
 TYPES = frozenset(
     kind.removeprefix("stoppress.") for kind in (*get_args(EntryType), *get_args(PageType))
-)
+) | {CANARY}
 FILTERS = Filters.__struct_fields__
 MAX_VALUES = 200
 MAX_CHARS = 200
@@ -46,8 +47,13 @@ class Subscription(Struct, frozen=True):
             return False
         return self.within == EVERYWHERE or may_see(self.within, page)
 
-    def matches(self, event: Event) -> bool:
-        """Is this event wanted? Filters for entries let no page event through."""
+    def matches(self, event: StreamEvent) -> bool:
+        """Is this event wanted? Filters for entries let no page event through.
+
+        A canary is wanted by those alone who name its type, whatever else they want.
+        """
+        if isinstance(event, CanaryEvent):
+            return CANARY in self.types
         if not self.shows(event.data.page.id):
             return False
         if self.types and event.type.removeprefix("stoppress.") not in self.types:
@@ -75,7 +81,7 @@ class Wanted(Struct, frozen=True):
         """Is this page wanted?"""
         return any(one.shows(page) for one in self.any_of)
 
-    def matches(self, event: Event) -> bool:
+    def matches(self, event: StreamEvent) -> bool:
         """Is this event wanted?"""
         return any(one.matches(event) for one in self.any_of)
 

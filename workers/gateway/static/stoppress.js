@@ -132,7 +132,7 @@ class Subscription {
   #read(text) {
     try {
       const message = JSON.parse(text);
-      if (message.type === "event") Number(message.event.data.page.id.length + message.event.id.length);
+      if (isOfPage(message)) Number(message.event.data.page.id.length + message.event.id.length);
       return message;
     } catch (error) {
       const { at, times } = this.#unreadable;
@@ -161,6 +161,7 @@ class Subscription {
         this.#reach(message.cursor);
         return message;
       case "event":
+        if (!isOfPage(message)) return { ...message, type: "canary" };
         return this.#isNew(message) ? message : null;
       case "reset":
         this.cursor = null;
@@ -233,6 +234,9 @@ class Chain {
     if (this.#last === null || number > this.#number) [this.#number, this.#last] = [number, event.id];
   }
 }
+
+/** An event of a page, which has its place in a chain; the other kind is the canary. */
+const isOfPage = ({ type, event }) => type === "event" && event.type !== "stoppress.canary";
 
 /** The connection is of no more use. reset: why state must be forgotten, if it must. */
 class Lost extends Error {
