@@ -2,7 +2,7 @@
 
 `python docs/generate.py` writes them; with `--check` it names the first file that is out of date
 and exits with 1. It owns what stands between `<!-- generated: NAME -->` and `<!-- end -->`, and
-docs/schemas/. It must never touch another line.
+docs/schemas/ and the descriptions that the gateway serves. It must never touch another line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 import msgspec
 from msgspec import Struct
 from msgspec import inspect as types
 
-from service import config, events, model
+from docs.interfaces import asyncapi, openapi
+from docs.shapes import SCHEMAS, schema
+from service import config, model
 from service.cli import cli
 from service.diff import Doubt, Policy, advance, degraded, diff
 from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
@@ -32,89 +34,6 @@ from workers.gateway.subscription import Subscription
 
 DOCS = Path(__file__).resolve().parent
 PART = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-# --- schemas -------------------------------------------------------------------------------------
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-SCHEMAS: dict[str, tuple[type[Struct], ...]] = {
-    "entry": (Entry,),
-    "entry-event": (EntryEvent,),
-    "page-event": (PageEvent,),
-    "alert-event": (AlertEvent,),
-    "snapshot": (protocol.PageSnapshot,),
-    "feed-message": get_args(protocol.Message),
-    "feed-request": get_args(protocol.Said),
-}
-_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
-_MOMENT = {"type": "string", "format": "date-time"}
-_IN_CHAIN = {
-    "sequence": {
-        "type": "string",
-        "pattern": "^[0-9]{20}$",
-        "description": "Number of the event in its page's chain, from 1, zero-padded to 20 digits.",
-    },
-    "previousid": _DIGEST
-    | {"description": "Id of the page's previous event; absent from the first one."},
-}
-# What the wire says more narrowly than the types can.
-NARROWER: dict[str, dict[str, dict[str, Any]]] = {
-    "EntryEvent": {"id": _DIGEST, "time": _MOMENT, **_IN_CHAIN},
-    "PageEvent": {"id": _DIGEST, "time": _MOMENT, **_IN_CHAIN},
-    "AlertEvent": {"id": _DIGEST, "time": _MOMENT},
-    "EntryData": {"revision": {"type": "integer", "minimum": 1}},
-    "EventMessage": {
-        "event": {"anyOf": [{"$ref": "entry-event.json"}, {"$ref": "page-event.json"}]}
-    },
-}
-
-
-def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of that name, complete in itself but for a feed message's event."""
-    kinds = SCHEMAS[name]
-    roots, parts = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
-    refined = {key: _refined(key, parts[key]) for key in sorted(parts)}
-    root = roots[0] if len(roots) == 1 else {"oneOf": list(roots)}
-    return {"$schema": DIALECT, "$id": f"{name}.json", **root, "$defs": refined}
-
-
-def _refined(name: str, part: dict[str, Any]) -> dict[str, Any]:
-    part = _undiscriminated(part)
-    part["description"] = inspect.cleandoc(part["description"])
-    properties = part["properties"]
-    for key in _moments(name):
-        for place in (properties[key], *properties[key].get("anyOf", ())):
-            if place.get("type") == "string":
-                place["format"] = "date-time"
-    properties |= NARROWER.get(name, {})
-    if name in ("EntryEvent", "PageEvent"):
-        part["required"].append("sequence")
-    if name == "AlertEvent":
-        for key in _IN_CHAIN:
-            del properties[key]
-    return part
-
-
-def _undiscriminated(value: Any) -> Any:
-    """Without OpenAPI's `discriminator`, which is no word of JSON Schema."""
-    match value:
-        case dict():
-            return {k: _undiscriminated(v) for k, v in value.items() if k != "discriminator"}
-        case list() | tuple():
-            return [_undiscriminated(inner) for inner in value]
-        case _:
-            return value
-
-
-def _moments(name: str) -> Iterator[str]:
-    """The fields of a type that are datetimes."""
-    kind = next(getattr(m, name) for m in (protocol, events, model) if hasattr(m, name))
-    found = types.type_info(kind)
-    assert isinstance(found, types.StructType)
-    for field in found.fields:
-        several = field.type.types if isinstance(field.type, types.UnionType) else (field.type,)
-        if any(isinstance(one, types.DateTimeType) for one in several):
-            yield field.name
 
 
 # --- examples ------------------------------------------------------------------------------------
@@ -205,7 +124,7 @@ def examples() -> dict[str, bytes]:
     ]
     messages: dict[str, protocol.Message | protocol.Said] = {
         "hello": protocol.Hello(
-            at[2], at[0], config.GatewaySettings().heartbeat_s, {"message_bytes": 16384}
+            at[2], at[0], config.GatewaySettings().heartbeat_s, protocol.Limits(16384, 600, 20)
         ),
         "snapshot": protocol.PageSnapshot(
             at[2], state.ref, "live", state.meta.head.summary, health, 4, tuple(known[1:])
@@ -433,17 +352,18 @@ def parts() -> dict[str, str]:
 
 def files() -> dict[Path, str]:
     """Every file with a generated part, as it should be."""
-    wanted = {
-        DOCS / "schemas" / f"{name}.json": msgspec.json.format(
-            msgspec.json.encode(schema(name)), indent=2
-        ).decode()
-        + "\n"
-        for name in SCHEMAS
-    }
+    wanted = {DOCS / "schemas" / f"{name}.json": _pretty(schema(name)) for name in SCHEMAS}
+    served = DOCS.parent / "workers/gateway/static"
+    wanted[served / "openapi.json"] = _pretty(openapi())
+    wanted[served / "asyncapi.json"] = _pretty(asyncapi())
     known = parts()
     for page in sorted(DOCS.glob("*.md")):
         wanted[page] = _filled(page.read_text("utf-8"), known)
     return wanted
+
+
+def _pretty(document: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
 def _filled(page: str, known: Mapping[str, str]) -> str:

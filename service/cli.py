@@ -199,9 +199,33 @@ async def serve_forever(
 
     keys = Keys(settings.redis.prefix)
     await gateway(
-        partial(connect, url), keys, settings.gateway, now=utc_now, ready=ready,
-        share_port=share_port,
+        partial(connect, url), keys, settings.gateway,
+        following=lambda redis: Following(store_of(redis, settings, url), settings),
+        now=utc_now, ready=ready, share_port=share_port,
     )  # fmt: skip
+
+
+class Following:
+    """Which pages are followed, for operators who ask the gateway."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+
+    def named(self, wanted: PageSettings) -> Page:
+        """The page that is meant. Raises ConfigError."""
+        return page_of(wanted, self._settings)
+
+    async def add(self, page: Page) -> tuple[Page, bool]:
+        """Follow it; as it is followed now, and whether it is new."""
+        is_new = await self._store.add_page(page)
+        return (await self._store.pages())[page.id], is_new
+
+    async def remove(self, page: str) -> bool:
+        """Follow it no more."""
+        is_followed = page in await self._store.pages()
+        if is_followed:
+            await self._store.remove_page(page)
+        return is_followed
 
 
 def _session() -> aiohttp.ClientSession:

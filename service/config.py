@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_type_hints
 from zoneinfo import available_timezones
@@ -134,7 +135,12 @@ class GatewaySettings(_Section, frozen=True):
     port 0 takes a free port. ring_events: how many events are kept in memory for subscribers.
     buffer_bytes: a subscriber with more than that unsent gets nothing new until it has drained.
     stall_s: one that takes nothing at all for so long is cut off.
-    max_per_address: so many connections at once from one address; behind a proxy all are from its.
+    max_per_address, max_per_key: so many connections at once from one address, or with one key.
+    max_waiting: so many connections on which nothing has been asked yet.
+    request_s: how long a first request, or the start of TLS, may take to arrive.
+    max_messages_per_minute: what a subscriber may send on average.
+    tls_cert, tls_key: PEM files with the certificate chain, and its key if it is not in there too.
+    trusted_proxies: addresses and networks whose X-Forwarded headers count.
     open: anyone who reaches the gateway may read; needed beyond loopback where there are no keys.
     allowed_origins: web pages of other sites that may ask, such as https://desk.example.
     keys: a table for each key, by name. jwt: tokens that count as keys.
@@ -148,11 +154,24 @@ class GatewaySettings(_Section, frozen=True):
     stall_s: Seconds = 60.0
     max_subscribers: Count = 10_000
     max_per_address: Count = 10_000
+    max_per_key: Count = 10_000
+    max_waiting: Count = 1_000
     max_message_bytes: Count = 16 * 1024
+    max_messages_per_minute: Count = 600
+    request_s: Seconds = 10.0
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
     open: bool = False
     allowed_origins: tuple[HttpUrl, ...] = ()
     keys: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")], KeySettings] = {}
     jwt: JwtSettings | None = None
+
+    def __post_init__(self) -> None:
+        for each in self.trusted_proxies:
+            ip_network(each)  # raises ValueError, with the reason
+        if self.tls_key is not None and self.tls_cert is None:
+            raise ValueError("tls_key needs tls_cert")
 
 
 class WebhookSettings(_Section, frozen=True):
@@ -231,7 +250,7 @@ NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
-TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins"})
+TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins", "trusted_proxies"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -364,6 +383,18 @@ def page_settings(url: str, **given: object) -> PageSettings:
         return msgspec.convert({"url": url, **given}, PageSettings)
     except msgspec.ValidationError as error:
         raise _refusal(error, url) from None
+
+
+def page_asked(body: bytes) -> PageSettings:
+    """A page in a JSON object, with the keys of one in the file. Raises ConfigError."""
+    try:
+        asked = msgspec.json.decode(body, type=PageSettings)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, "body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError("body.malformed", f"this is no JSON: {error}", where="body") from None
+    address(asked.url)
+    return asked
 
 
 def page_of(settings: PageSettings) -> Page:

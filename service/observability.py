@@ -45,6 +45,12 @@ EVENT_LAG = Histogram(
     registry=REGISTRY,
     buckets=(0.01, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 900, 3600),
 )
+TURNED_AWAY = Counter(
+    "stoppress_turned_away",
+    "Connections ended before a request came, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
 CANARY = Gauge(
     "stoppress_canary_timestamp_seconds",
     "When the last canary came out, by the part that it came to.",

@@ -15,8 +15,10 @@ import msgspec
 import pytest
 from aiohttp import WSCloseCode, web
 from playwright.async_api import Browser, ConsoleMessage, Page, WebSocket, expect
+from redis.asyncio import Redis
 
 import workers.gateway
+from service.config import GatewaySettings, KeySettings
 from service.events import (
     EntryData,
     EntryEvent,
@@ -29,6 +31,7 @@ from service.events import (
     rfc3339,
     to_json,
 )
+from service.keys import Keys
 from service.model import (
     Author,
     Entry,
@@ -42,6 +45,7 @@ from service.model import (
     Quote,
     Table,
 )
+from tests.integration.test_gateway import Desk
 from workers.gateway.protocol import (
     SUBPROTOCOL,
     CursorMessage,
@@ -49,6 +53,7 @@ from workers.gateway.protocol import (
     HealthMessage,
     Hello,
     KnownEntry,
+    Limits,
     Message,
     PageSnapshot,
     Reset,
@@ -162,7 +167,7 @@ async def tab(browser: Browser) -> AsyncIterator[Page]:
 
 
 def hello() -> Hello:
-    return Hello(cursor="end-of-stream", oldest="c0", heartbeat_s=20, limits={})
+    return Hello(cursor="end-of-stream", oldest="c0", heartbeat_s=20, limits=Limits(16384, 600, 20))
 
 
 def healthy() -> Health:
@@ -584,3 +589,27 @@ async def test_hostile_text_and_addresses_are_inert(tab: Page, feed: Feed) -> No
     assert await tab.locator("a[href^='javascript' i]").count() == 0
     await tab.get_by_text("click", exact=True).click()
     await expect(tab).to_have_title("Stoppress")
+
+
+# --- with the real gateway -----------------------------------------------------------------------
+
+
+async def test_it_asks_for_a_key_and_shows_the_pages_of_that_key(
+    tab: Page, redis: Redis, redis_url: str, keys: Keys
+) -> None:
+    desk = Desk(redis, redis_url, keys)
+    await desk.publish(1)
+    locked = GatewaySettings(port=0, keys={"desk": KeySettings(secret="k" * 24)})
+    async with desk.serving(locked) as gateway:
+        await tab.goto(gateway)
+        field = tab.get_by_label("Key")
+        await field.fill("no such key")
+        await tab.get_by_role("button", name="Connect").click()
+        await expect(tab.locator("#alarm-text")).to_contain_text("that one does not count")
+        await field.fill("k" * 24)
+        await tab.get_by_role("button", name="Connect").click()
+        await expect(tab.locator("#connection")).to_have_text("Connected")
+        await expect(tab.locator("#entries > li")).to_have_count(1)
+        await tab.reload()
+        await expect(tab.locator("#connection")).to_have_text("Connected")
+        await expect(field).to_be_hidden()

@@ -13,8 +13,9 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
+from service.cli import Following
 from service.client import subscribe
-from service.config import GatewaySettings
+from service.config import GatewaySettings, Settings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError
@@ -78,6 +79,7 @@ class Desk:
                 lambda: connect(self.redis_url),
                 self.keys,
                 settings,
+                following=lambda redis: Following(self.store, Settings()),
                 now=now,
                 ready=address.set_result,
             )

@@ -288,7 +288,7 @@ class Run:
     async def begin(self) -> None:
         self.hub = Hub(
             self.blocking, Reader(self.redis, self.keys, now), self.keys,
-            settings=SETTINGS, silence_s=3600, now=now,
+            settings=SETTINGS, now=now,
         )  # fmt: skip
         self.task = asyncio.create_task(self.hub.run())
         await self.hub.begun()

@@ -30,7 +30,7 @@ from service.events import AlertType, EntryType, Kind, PageType, from_json, to_f
 from service.keys import Keys
 from service.model import HealthStatus
 from service.observability import REGISTRY
-from workers.gateway import protocol
+from workers.gateway import answers, protocol
 from workers.gateway.subscription import FILTERS
 
 ROOT = Path(__file__).parents[2]
@@ -274,7 +274,7 @@ def as_problem(value: dict[str, Any]) -> dict[str, Any]:
     """The problem that the gateway answers to a cursor that is none."""
     with pytest.raises(SubscriberError) as refused:
         protocol.position("nonsense")
-    return protocol.problem(refused.value, value["status"])
+    return msgspec.to_builtins(answers.problem(refused.value, value["status"]))
 
 
 @pytest.mark.parametrize(

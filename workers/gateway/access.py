@@ -23,15 +23,19 @@ from service.config import GatewaySettings, JwtSettings
 from service.errors import ConfigError, SubscriberError
 
 # Paths that tell nothing about pages.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"})
+STATIC_FILES = "/static/"
 TOKEN = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750, 2.3)
 _ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]
 
 
 class Grant(Struct, frozen=True):
-    """What a caller may do. pages: patterns of page ids, as in a shell."""
+    """What a caller may do. name: of its key; None where none is needed.
 
-    name: str = "anyone"
+    pages: patterns of page ids, as in a shell. operate: it may say which pages are followed.
+    """
+
+    name: str | None = None
     pages: tuple[str, ...] = ("*",)
     operate: bool = False
 
@@ -50,6 +54,7 @@ class Access:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._is_open = not settings.keys and settings.jwt is None
+        self._proxies = tuple(ipaddress.ip_network(one) for one in settings.trusted_proxies)
         jwks_url = settings.jwt.jwks_url if settings.jwt else None
         self._jwks = jwt.PyJWKClient(jwks_url, timeout=10) if jwks_url else None
 
@@ -57,8 +62,9 @@ class Access:
         """What the caller may do. Raises AccessError."""
         self._check_host(request)
         self._check_origin(request)
-        if self._is_open or request.path in OPEN_PATHS:
-            return Grant(operate=self._is_open)
+        if self._is_open or request.path in OPEN_PATHS or request.path.startswith(STATIC_FILES):
+            may_operate = self._is_open and _is_private(self._settings) and not self._settings.open
+            return Grant(operate=may_operate)
         token = _token(request)
         if token is None:
             raise AccessError(
@@ -71,9 +77,33 @@ class Access:
             return await self._claimed(token, self._settings.jwt)
         raise AccessError("access.unknown", "no such key")
 
+    def unwrapped(self, request: web.Request) -> web.Request:
+        """A request as it came to a proxy that we trust; any other as it is. Raises AccessError."""
+        if not self._is_proxy(request.remote):
+            return request
+        said = ",".join(request.headers.getall("X-Forwarded-For", []))
+        hops = filter(None, map(str.strip, said.split(",")))
+        outside = [hop for hop in hops if not self._is_proxy(hop)]
+        given = {
+            "remote": outside[-1] if outside else None,
+            "scheme": _nearest(request, "X-Forwarded-Proto"),
+            "host": _nearest(request, "X-Forwarded-Host"),
+        }
+        if given["scheme"] not in {None, "http", "https"}:
+            raise AccessError("access.forwarded", "a proxy names no scheme of ours", status=400)
+        known: dict[str, Any] = {name: value for name, value in given.items() if value}
+        return request.clone(**known)
+
+    def _is_proxy(self, address: str | None) -> bool:
+        try:
+            where = ipaddress.ip_address(address or "")
+        except ValueError:
+            return False
+        return any(where in network for network in self._proxies)
+
     def _check_host(self, request: web.Request) -> None:
         said = _url(f"http://{request.host}").host or ""
-        if _is_loopback(self._settings.host) and not _is_loopback(said):
+        if _is_private(self._settings) and not _is_loopback(said):
             raise AccessError(
                 "access.host", f"this gateway is not called {said!r}", status=403,
                 fix="it listens on loopback: call it 127.0.0.1 or localhost",
@@ -83,7 +113,8 @@ class Access:
         origin = request.headers.get("Origin")
         if origin is None or origin in self._settings.allowed_origins:
             return
-        if _url(origin).authority == _url(f"http://{request.host}").authority != "":
+        asking, asked = _url(origin), _url(f"http://{request.host}")
+        if asking.host and (asking.host, asking.explicit_port) == (asked.host, asked.explicit_port):
             return
         raise AccessError(
             "access.origin", f"web pages of {origin} may not ask", status=403,
@@ -125,7 +156,7 @@ def _url(text: str) -> URL:
 
 def check_exposure(settings: GatewaySettings) -> None:
     """Raises ConfigError when everybody could read, and nobody said that they may."""
-    if settings.keys or settings.jwt or settings.open or _is_loopback(settings.host):
+    if settings.keys or settings.jwt or settings.open or _is_private(settings):
         return
     raise ConfigError(
         "gateway.exposed",
@@ -133,6 +164,17 @@ def check_exposure(settings: GatewaySettings) -> None:
         where=f"gateway.host {settings.host}",
         fix="give gateway.keys or gateway.jwt, or set gateway.open = true if anyone may read",
     )
+
+
+def _is_private(settings: GatewaySettings) -> bool:
+    """Can only this machine reach the gateway? A proxy before it lets others in."""
+    return _is_loopback(settings.host) and not settings.trusted_proxies
+
+
+def _nearest(request: web.Request, name: str) -> str | None:
+    """What the nearest proxy said in this header: its last value."""
+    said = request.headers.getall(name, [])
+    return said[-1].rpartition(",")[2].strip() or None if said else None
 
 
 def _token(request: web.Request) -> str | None:

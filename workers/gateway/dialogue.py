@@ -52,6 +52,21 @@ class HangUp(Struct, frozen=True):
 Action = Say | Widen | Narrow | HangUp
 
 
+class Allowance:
+    """Lets so many pass in a minute: as many at once, and then as they come back (token bucket)."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._per_minute = per_minute
+        self._left, self._at_s = float(per_minute), float("inf")
+
+    def take(self, now_s: float) -> bool:
+        """One more: may it pass? now_s: seconds by any clock that only goes forward."""
+        regained = max(0.0, now_s - self._at_s) * self._per_minute / 60
+        self._left, self._at_s = min(self._per_minute, self._left + regained), now_s
+        self._left -= 1
+        return self._left >= 0
+
+
 class Dialogue:
     """One connection. wanted: what its subscriptions want; those that wait for their state don't
     count yet."""

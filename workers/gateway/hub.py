@@ -14,7 +14,6 @@ from typing import cast
 
 import msgspec
 import structlog
-from msgspec import Struct
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -24,6 +23,7 @@ from service.events import CanaryEvent, EntryEvent, StreamEvent
 from service.keys import Keys
 from service.model import Health
 from service.observability import CANARY, EVENT_LAG, PAGE_HEALTH, PAGE_LAG
+from workers.gateway.answers import Events
 from workers.gateway.fanout import Fanout, Group
 from workers.gateway.forms import PING, message_bytes
 from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
@@ -33,19 +33,13 @@ from workers.gateway.subscription import Subscription
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+SILENT_HEARTBEATS = 3
 BLOCK_MS = 2000
 RETRY_S = 0.5
 HEALTH_EVERY_S = 1.0
 BATCH = 500
 CANARIES = 3  # so many that do not come out are an alarm
 REPLAYS = 16  # so many subscribers read from Redis at once
-
-
-class Events(Struct, frozen=True):
-    """What follows a position, and the position after it."""
-
-    cursor: str
-    events: tuple[msgspec.Raw, ...]
 
 
 class ResetError(SubscriberError):
@@ -55,7 +49,10 @@ class ResetError(SubscriberError):
 
 
 class Hub:
-    """What all sessions of a process share. blocking: a client of its own for blocking reads."""
+    """What all sessions of a process share. blocking: a client of its own for blocking reads.
+
+    silence_s: a page whose poll is overdue by that is polled by nobody.
+    """
 
     def __init__(
         self,
@@ -64,13 +61,12 @@ class Hub:
         keys: Keys,
         *,
         settings: GatewaySettings,
-        silence_s: float,
         now: Callable[[], datetime],
     ) -> None:
         self._begun = asyncio.Event()
         self._blocking, self.reader, self._keys = blocking, reader, keys
         self._capacity, self._heartbeat_s = settings.ring_events, settings.heartbeat_s
-        self._silence_s, self._now = silence_s, now
+        self.silence_s, self._now = SILENT_HEARTBEATS * settings.heartbeat_s, now
         self.fanout = Fanout(settings.buffer_bytes)
         self.replays = asyncio.Semaphore(REPLAYS)
         self._wake = asyncio.Event()
@@ -287,7 +283,7 @@ class Hub:
         return b"".join(message_bytes(group.form, message) for message in messages)
 
     def _judged(self, health: Health) -> Health:
-        return judged(health, self._now(), self._silence_s)
+        return judged(health, self._now(), self.silence_s)
 
     def _measure(self, gone: set[str]) -> None:
         now = self._now()

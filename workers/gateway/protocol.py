@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -73,13 +73,21 @@ class KnownEntry(Struct, frozen=True):
     changed: datetime | None = None
 
 
+class Limits(Struct, frozen=True):
+    """What a subscriber may send: length of a message, how many, subscriptions at once."""
+
+    message_bytes: int
+    messages_per_minute: int
+    subscriptions: int
+
+
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     """First message. cursor: where the stream ends now. oldest: the oldest that can be resumed."""
 
     cursor: str
     oldest: str
     heartbeat_s: float
-    limits: dict[str, int]
+    limits: Limits
     schema: str = SCHEMA
 
 
@@ -208,7 +216,8 @@ GOING_AWAY = Close(4001, "going-away")
 STALLED = Close(4002, "stalled")
 BROKEN = Close(4003, "internal-error")
 BAD_CLIENT = Close(4500, "bad-messages")
-CLOSES = (GOING_AWAY, STALLED, BROKEN, BAD_CLIENT)
+TOO_FAST = Close(4501, "too-many-messages")
+CLOSES = (GOING_AWAY, STALLED, BROKEN, BAD_CLIENT, TOO_FAST)
 
 
 def encode(message: Message | Said) -> bytes:
@@ -232,14 +241,3 @@ def heard(payload: str | bytes) -> Said:
 
 
 _SAID: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
-
-
-def problem(error: SubscriberError, status: int) -> dict[str, Any]:
-    """Problem details over HTTP (RFC 9457)."""
-    return {
-        "type": "about:blank",
-        "title": error.what,
-        "status": status,
-        "code": error.code,
-        "detail": str(error),
-    }

@@ -17,17 +17,27 @@ from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
 from service.observability import CLOSES, FEED_EVENTS, SUBSCRIBERS
-from workers.gateway.dialogue import Action, Dialogue, HangUp, Say, Widen
+from workers.gateway.dialogue import (
+    MAX_SUBSCRIPTIONS,
+    Action,
+    Allowance,
+    Dialogue,
+    HangUp,
+    Say,
+    Widen,
+)
 from workers.gateway.fanout import Group
 from workers.gateway.forms import Form, message_bytes
 from workers.gateway.hub import Hub
 from workers.gateway.protocol import (
     BROKEN,
     STALLED,
+    TOO_FAST,
     Close,
     CursorMessage,
     HealthMessage,
     Hello,
+    Limits,
     Message,
     Reset,
     StreamId,
@@ -77,6 +87,7 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._began_s = time.monotonic()
         self._unanswered, self._backlog_at_beat = False, 0
+        self._allowance = Allowance(settings.max_messages_per_minute)
         SUBSCRIBERS.inc()
 
     # --- begin and end ---
@@ -112,8 +123,10 @@ class Session:
     # --- what the subscriber says ---
 
     def answered(self) -> None:
-        """Something came from the subscriber: it is there."""
+        """Something came from the subscriber: it is there, or says too much."""
         self._unanswered = False
+        if not self._allowance.take(time.monotonic()):
+            self.end(TOO_FAST)
 
     def hear(self, payload: str | bytes) -> None:
         """A message came."""
@@ -175,7 +188,11 @@ class Session:
                 cursor=cursor(bounds.last),
                 oldest=cursor(bounds.lost),
                 heartbeat_s=self._settings.heartbeat_s,
-                limits={"message_bytes": self._settings.max_message_bytes},
+                limits=Limits(
+                    self._settings.max_message_bytes,
+                    self._settings.max_messages_per_minute,
+                    MAX_SUBSCRIPTIONS,
+                ),
             )
         )
         if resume is None:

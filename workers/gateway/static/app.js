@@ -613,17 +613,26 @@ function announce({ entry }) {
 // --- the connection ------------------------------------------------------------------------------
 
 const connection = {
-  state: "connecting", // connecting, live, lost, refused
+  state: "connecting", // connecting, live, lost, locked, refused
   heartbeat_ms: 20_000,
   heard: 0, // when the last message came, by the monotonic clock
 };
 
 async function follow() {
+  const key = sessionStorage.getItem("key"); // kept while this tab is open
+  const feed = key ? `/v1/feed?access_token=${encodeURIComponent(key)}` : "/v1/feed";
   try {
-    for await (const message of subscribe("/v1/feed").messages()) take(message);
+    for await (const message of subscribe(feed).messages()) take(message);
   } catch (error) {
-    become("refused", error.detail ?? String(error));
+    if (/^access\.(missing|unknown|token)$/.test(error.code)) askForKey(key);
+    else become("refused", error.detail ?? String(error));
   }
+}
+
+function askForKey(refused) {
+  become("locked", refused ? "that one does not count" : "");
+  byId("key-form").hidden = false;
+  byId("key").focus();
 }
 
 function take(message) {
@@ -661,6 +670,7 @@ const STATES = {
   connecting: ["Connecting…", ""],
   live: ["Connected", ""],
   lost: ["Not connected", "Connection lost. What is shown may be out of date."],
+  locked: ["Not connected", "This gateway asks for a key."],
   refused: ["Closed", "The gateway has closed this feed. Reload the page to begin again."],
 };
 
@@ -691,5 +701,12 @@ byId("only-breaking").addEventListener("click", ({ currentTarget }) => {
   render();
 });
 byId("filter-clear").addEventListener("click", () => choosePage(null));
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem("key", byId("key").value.trim());
+  byId("key-form").hidden = true;
+  become("connecting");
+  follow();
+});
 setInterval(tick, 1000);
 follow();

@@ -1,0 +1,223 @@
+"""Reads of pages, entries and their past over HTTP, and for operators: which pages are followed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
+
+from service import config, history
+from service.config import PageSettings
+from service.events import EntryEvent
+from service.model import Page
+from workers.gateway.answers import (
+    Difference,
+    Entries,
+    Followed,
+    History,
+    PageDetails,
+    Pages,
+    PageSummary,
+    Revisions,
+)
+from workers.gateway.hub import judged
+from workers.gateway.protocol import PageSnapshot
+from workers.gateway.reader import Reader
+from workers.gateway.replies import (
+    GRANT,
+    ForbiddenError,
+    MediaTypeError,
+    NotFoundError,
+    TooLongError,
+    UnavailableError,
+    answer,
+    number,
+    tagged,
+)
+from workers.gateway.subscription import Subscription, may_see
+from workers.gateway.syndication import atom, json_feed
+
+BODY_S = 10.0  # how long a body may take to arrive
+
+
+class Following(Protocol):
+    """Says which pages are followed."""
+
+    def named(self, wanted: PageSettings) -> Page:
+        """The page that is meant. Raises ConfigError when it cannot be followed."""
+
+    async def add(self, page: Page) -> tuple[Page, bool]:
+        """Follow it; as it is followed now, and whether it is new.
+
+        Raises ConfigError when its id is another page's, StoreError.
+        """
+
+    async def remove(self, page: str) -> bool:
+        """Follow it no more; False if nobody did. Raises StoreError."""
+
+
+class Rest:
+    """Handlers over one reader."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        following: Following,
+        *,
+        silence_s: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._reader, self._following = reader, following
+        self._silence_s, self._now = silence_s, now
+
+    def routes(self) -> list[web.RouteDef]:
+        """Paths and their handlers."""
+        return [
+            web.get("/v1/pages", self._pages),
+            web.post("/v1/pages", self._follow),
+            web.get("/v1/pages/{page}", self._page),
+            web.delete("/v1/pages/{page}", self._unfollow),
+            web.get("/v1/pages/{page}/entries", self._entries),
+            web.get("/v1/pages/{page}/feed.json", self._json_feed),
+            web.get("/v1/pages/{page}/feed.atom", self._atom),
+            web.get("/v1/pages/{page}/history", self._history),
+            web.get("/v1/pages/{page}/entries/{entry:.+}/revisions", self._revisions),
+        ]
+
+    # which pages are followed
+
+    async def _follow(self, request: web.Request) -> web.Response:
+        """Follow a page, as with `stoppress pages add`."""
+        _check_operator(request)
+        page = self._following.named(config.page_asked(await _body(request)))
+        _check_operator(request, page.id)
+        followed, is_new = await self._following.add(page)
+        where = {"Location": f"/v1/pages/{page.id}"}
+        return answer(Followed(followed, is_new), 201 if is_new else 200, headers=where)
+
+    async def _unfollow(self, request: web.Request) -> web.Response:
+        """Follow a page no more, and forget it."""
+        wanted = request.match_info["page"]
+        _check_operator(request, wanted)
+        if not await self._following.remove(wanted):
+            raise NotFoundError("page.unknown", f"no page {wanted!r} is followed")
+        return web.Response(status=204)
+
+    # as it is now
+
+    async def _pages(self, request: web.Request) -> web.Response:
+        shows = Subscription(within=request[GRANT].pages).shows
+        snapshots = (await self._reader.snapshots(shows))[1]
+        return answer(Pages(tuple(self._summary(snapshot) for snapshot in snapshots)))
+
+    async def _page(self, request: web.Request) -> web.Response:
+        snapshot = await self._snapshot(request)
+        summary = msgspec.structs.asdict(self._summary(snapshot))
+        details = PageDetails(**summary, cursor=snapshot.cursor, entries=snapshot.entries)
+        return tagged(request, msgspec.json.encode(details))
+
+    async def _entries(self, request: web.Request) -> web.Response:
+        """Entries newest first, `limit` of them, from the `after`th on."""
+        limit = number(request, "limit", default=50, most=200, least=1)
+        first = number(request, "after", default=0, most=10**8)
+        snapshot = await self._snapshot(request)
+        shown = snapshot.entries[first : first + limit]
+        is_more = first + limit < len(snapshot.entries)
+        return tagged(
+            request, msgspec.json.encode(Entries(shown, first + limit if is_more else None))
+        )
+
+    async def _json_feed(self, request: web.Request) -> web.Response:
+        body = json_feed(await self._snapshot(request), _own_url(request))
+        return tagged(request, body, "application/feed+json")
+
+    async def _atom(self, request: web.Request) -> web.Response:
+        body = atom(await self._snapshot(request), _own_url(request))
+        return tagged(request, body, "application/atom+xml")
+
+    async def _snapshot(self, request: web.Request) -> PageSnapshot:
+        wanted = request.match_info["page"]
+        _, snapshots = await self._reader.snapshots(
+            Subscription(pages=frozenset({wanted}), within=request[GRANT].pages).shows
+        )
+        if not snapshots:
+            raise NotFoundError("page.unknown", f"no page {wanted!r} is followed")
+        return snapshots[0]
+
+    def _summary(self, snapshot: PageSnapshot) -> PageSummary:
+        return PageSummary(
+            page=snapshot.page,
+            status=snapshot.status,
+            summary=snapshot.summary,
+            health=judged(snapshot.health, self._now(), self._silence_s),
+            sequence=snapshot.sequence,
+            entry_count=sum(not known.removed for known in snapshot.entries),
+        )
+
+    # as it was
+
+    async def _history(self, request: web.Request) -> web.Response:
+        """Every entry of a page as it was at a moment, or as it is."""
+        events = await self._kept(request)
+        at = request.query.get("at")
+        moment = None if at is None else config.moment(at)
+        return answer(History(_began(events), tuple(history.as_of(events, moment))))
+
+    async def _revisions(self, request: web.Request) -> web.Response:
+        """All that is kept of one entry; with `from` and `to`, what differs between two of them."""
+        events, wanted = await self._kept(request), request.match_info["entry"]
+        kept = history.revisions(events, wanted)
+        if not kept:
+            raise NotFoundError("entry.unknown", f"nothing is kept of an entry {wanted!r}")
+        numbered = {str(one.revision): one.entry for one in kept}
+        pair = [request.query[name] for name in ("from", "to") if name in request.query]
+        if not pair:
+            return answer(Revisions(tuple(kept)))
+        if len(pair) != 2 or not numbered.keys() >= set(pair):
+            said = f"give from and to, each one of {', '.join(numbered)}"
+            raise NotFoundError("revision.unknown", said)
+        before, after = (numbered[number] for number in pair)
+        return answer(Difference(history.difference(before, after)))
+
+    async def _kept(self, request: web.Request) -> list[EntryEvent]:
+        page = request.match_info["page"]
+        events = await self._reader.history(page) if may_see(request[GRANT].pages, page) else []
+        if not events:
+            raise NotFoundError("page.unknown", f"nothing is kept of a page {page!r}")
+        return events
+
+
+def _check_operator(request: web.Request, page: str | None = None) -> None:
+    grant = request[GRANT]
+    if not grant.operate:
+        raise ForbiddenError(
+            "access.operate", "this key may read only", fix="use one that has operate = true"
+        )
+    if page is not None and not may_see(grant.pages, page):
+        raise ForbiddenError("access.page", f"this key is not for a page {page!r}", where="id")
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body of a request. Raises SubscriberError, for what is no JSON or takes too long."""
+    if request.content_type != "application/json":
+        raise MediaTypeError("body.type", "the body must be application/json")
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await request.read()
+    except TimeoutError:
+        raise UnavailableError("body.slow", f"the body took over {BODY_S:g} s") from None
+    except HTTPRequestEntityTooLarge:
+        raise TooLongError("body.too_long", "the body is too long") from None
+
+
+def _own_url(request: web.Request) -> str:
+    return str(request.url.with_query(None))
+
+
+def _began(events: Sequence[EntryEvent]) -> datetime:
+    return min(event.observed_at for event in events)
