@@ -67,6 +67,15 @@ class Program:
         return int(await self.says())
 
 
+async def settled(drain: Program) -> int:
+    """The bytes read once all have begun and nothing comes any more."""
+    seen = [await drain.ask("quiet")]
+    async with asyncio.timeout(60):
+        while len(seen) < 10 or len(set(seen[-10:])) > 1:
+            seen.append(await drain.ask("quiet"))
+    return seen[-1]
+
+
 @asynccontextmanager
 async def program(*words: str) -> AsyncIterator[Program]:
     pipe = asyncio.subprocess.PIPE
@@ -139,7 +148,7 @@ async def test_cpu_of_a_delivery(
         program(floor, "serve") as loop,
         subscribers(floor, int(await loop.says()), "-") as theirs,
     ):
-        before = await ours.ask("quiet")
+        before = await settled(ours)
         await add(redis, keys, [next(told)])
         size = (await ours.ask("quiet") - before) // SUBSCRIBERS
         assert 800 < size < 1600

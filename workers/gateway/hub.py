@@ -29,7 +29,8 @@ from workers.gateway.forms import PING, message_bytes
 from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
 from workers.gateway.reader import Bounds, Reader
 from workers.gateway.ring import Frame, Ring
-from workers.gateway.subscription import Subscription
+from workers.gateway.shared import Shared, State
+from workers.gateway.subscription import Subscription, Wanted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -69,6 +70,8 @@ class Hub:
         self.silence_s, self._now = SILENT_HEARTBEATS * settings.heartbeat_s, now
         self.fanout = Fanout(settings.buffer_bytes)
         self.replays = asyncio.Semaphore(REPLAYS)
+        self._bounds: Shared[Bounds] = Shared()
+        self._states: Shared[State] = Shared()
         self._wake = asyncio.Event()
         self.ring = Ring(StreamId(""), settings.ring_events)
         self.epoch = 0
@@ -140,6 +143,19 @@ class Hub:
         if at > self.ring.end:
             raise ResetError("cursor.ahead", "this position lies after the stream's end")
         return frames
+
+    async def bounds(self) -> Bounds:
+        """Where the stream begins and ends. Raises what redis-py raises."""
+        return await self._bounds.ask("bounds", self.reader.bounds)
+
+    async def state(self, wanted: Subscription | Wanted) -> State:
+        """The present state of what is wanted. Raises what redis-py raises."""
+
+        async def question() -> State:
+            async with self.replays:
+                return State(*await self.reader.snapshots(wanted.shows))
+
+        return await self._states.ask(wanted, question)
 
     def new_healths(self, version: int) -> list[tuple[str, Health]]:
         """The health of the pages where it is newer than that version."""

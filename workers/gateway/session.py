@@ -34,7 +34,6 @@ from workers.gateway.protocol import (
     STALLED,
     TOO_FAST,
     Close,
-    CursorMessage,
     HealthMessage,
     Hello,
     Limits,
@@ -45,6 +44,7 @@ from workers.gateway.protocol import (
     cursor,
 )
 from workers.gateway.ring import Frame
+from workers.gateway.shared import State
 from workers.gateway.subscription import Subscription, Wanted
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -182,7 +182,7 @@ class Session:
             self.end(BROKEN)
 
     async def _begin(self, resume: StreamId | None) -> None:
-        bounds = await self._hub.reader.bounds()
+        bounds = await self._hub.bounds()
         self._say(
             Hello(
                 cursor=cursor(bounds.last),
@@ -238,7 +238,7 @@ class Session:
         if frames is None:
             async with self._hub.replays:
                 frames = await self._hub.reader.after(self.at, BATCH)
-                if (await self._hub.reader.bounds()).lost > self.at:
+                if (await self._hub.bounds()).lost > self.at:
                     return None
             if not frames:
                 self.at = max(self.at, self._hub.ring.start)
@@ -276,16 +276,19 @@ class Session:
     async def _show(self, wanted: Wanted) -> None:
         """The present state, and the position that it is true at."""
         self._epoch = self._hub.epoch
-        at, snapshots = await self._hub.reader.snapshots(wanted.shows)
-        for snapshot in snapshots:
+        state = await self._hub.state(wanted)
+        await self._tell(state)
+        self.at = state.at
+
+    async def _tell(self, state: State) -> None:
+        for message in state.encoded(self.form):
             await self._drained()
-            self._say(snapshot)
-        self._say(CursorMessage(cursor(at)))
-        self.at = at
+            self.write(message)
 
     async def _widen(self, more: Widen) -> None:
         """The state of what is wanted too, once all before it has come by the old filters."""
-        at, snapshots = await self._hub.reader.snapshots(more.subscription.shows)
+        state = await self._hub.state(more.subscription)
+        at = state.at
         await self._hub.reached(at)
         while self.at < at:
             await self._drained()
@@ -296,10 +299,7 @@ class Session:
             self._pass_on(frames)
             if not frames:
                 self.at = at
-        for snapshot in snapshots:
-            await self._drained()
-            self._say(snapshot)
-        self._say(CursorMessage(cursor(at)))
+        await self._tell(state)
         if self.dialogue.shown(more.id):
             self.wanted = self.dialogue.wanted
             self._healths_seen = 0
@@ -312,3 +312,4 @@ class Session:
             if self.wanted.shows(page):
                 self._say(HealthMessage(page, health))
         self._healths_seen = self._hub.healths_version
+
