@@ -312,4 +312,3 @@ class Session:
             if self.wanted.shows(page):
                 self._say(HealthMessage(page, health))
         self._healths_seen = self._hub.healths_version
-
