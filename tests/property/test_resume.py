@@ -156,9 +156,7 @@ class Client:
         at = None if self.cursor is None else position(self.cursor)
         if at is None:
             self.seen, self.since = [], None
-        self.session = Session(
-            self.wire, hub, SETTINGS, form="v1", first=self.wanted[0], hang_up=lambda: None
-        )
+        self.session = Session(self.wire, hub, SETTINGS, form="v1", first=self.wanted[0])
         self.wanted = self.wanted[:1]
         self.session.start(at)
 
@@ -309,7 +307,7 @@ async def settled(desk: Desk, clients: list[Client], hub: Hub) -> None:
         for client in clients:
             client.wire.stalled = False
             client.wire.flow()
-            if client.session is None or client.session.ended.is_set():
+            if client.session is None or client.session.is_ended:
                 client.cut()
                 client.connect(hub)
             client.read()

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 
@@ -21,13 +22,7 @@ from workers.gateway.answers import Status
 from workers.gateway.doors import Doors, http_log, listen
 from workers.gateway.forms import FORM_OF, Form
 from workers.gateway.hub import Hub
-from workers.gateway.protocol import (
-    CLOUDEVENTS_SUBPROTOCOL,
-    GOING_AWAY,
-    STALLED,
-    SUBPROTOCOL,
-    position,
-)
+from workers.gateway.protocol import GOING_AWAY, STALLED, position
 from workers.gateway.reader import Reader
 from workers.gateway.replies import (
     GRANT,
@@ -42,7 +37,9 @@ from workers.gateway.replies import (
 from workers.gateway.rest import Following, Rest
 from workers.gateway.session import BATCH, Session
 from workers.gateway.subscription import Subscription
+from workers.gateway.websocket import CLOSE_S, LOST, Taken, WebSocket, subprotocol, taken
 
+Whose = list[tuple[str, str]]  # of each limit that a connection counts for, its kind and name
 STATIC = Path(__file__).parent / "static"
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -51,7 +48,6 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 KEEPALIVE_S = 75.0  # how long a connection may stay between two requests
-CLOSE_S = 2.0  # how long a subscriber may take to agree to a close
 ENDS_PER_S = 2000  # so many connections are ended when the gateway stops
 GONE_S = 1.0  # how soon it is noticed that a reader of server-sent events has gone
 MAX_WAIT_S = 60
@@ -70,6 +66,7 @@ class Gateway:
         self.heard: Callable[[web.Request], None] = lambda request: None
         self._access = Access(settings)
         self._sessions: set[Session] = set()
+        self._emptied = asyncio.Event()
         self._open: Counter[tuple[str, str]] = Counter()  # connections by address, and by key
 
     def app(self) -> web.Application:
@@ -110,32 +107,14 @@ class Gateway:
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         """The feed over WebSocket."""
         subscription, resume = asked(request)
-        self._admit(request)
-        ws = web.WebSocketResponse(
-            protocols=(SUBPROTOCOL, CLOUDEVENTS_SUBPROTOCOL),
-            autoping=False,  # a ping is answered below, a pong is a sign of life
-            autoclose=False,  # nothing may follow a close frame: first leave the fan-out
-            compress=False,
-            max_msg_size=self._settings.max_message_bytes,
-            timeout=CLOSE_S,
-        )
-        await ws.prepare(request)
-        form = FORM_OF[ws.ws_protocol]
-        hung_up: list[asyncio.Task[None]] = []
-
-        def hang_up() -> None:
-            hung_up.append(asyncio.create_task(_close(ws, session, request)))
-
-        session = self._session(request, subscription, form, hang_up)
-        try:
-            session.start(resume)
-            await _listen(ws, session)
-        finally:
-            session.stop()
-            await asyncio.gather(_close(ws, session, request), *hung_up)
-            session.closed(session.why.code if session.why else int(ws.close_code or 1006))
-            self._forget(request, session)
-        return ws
+        who = self._admitted(request)
+        spoken = subprotocol(request)
+        session = self._session(taken(request), subscription, FORM_OF[spoken], who)
+        gone = partial(self._forget, session, who)
+        socket = WebSocket(session, max_bytes=self._settings.max_message_bytes, gone=gone)
+        socket.begin(request, spoken)
+        session.start(resume)
+        return Taken()
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """The feed as server-sent events, or what comes after a cursor as one answer."""
@@ -145,28 +124,32 @@ class Gateway:
         subscription, resume = asked(request)
         if said := request.headers.get("Last-Event-ID"):
             resume = position(said)
-        self._admit(request)
+        who = self._admitted(request)
         response = web.StreamResponse(headers=EVENT_STREAM)
         response.enable_chunked_encoding()
         await response.prepare(request)
-        session = self._session(request, subscription, "sse", lambda: None)
+        if request.transport is None:
+            return response
+        session = self._session(request.transport, subscription, "sse", who)
         try:
             session.start(resume)
             await self._until_gone(request, session)
         finally:
-            session.closed(session.why.code if session.why else 1006)
-            self._forget(request, session)
+            session.closed(session.why.code if session.why else LOST)
+            self._forget(session, who)
         if session.why is STALLED and request.transport:
             request.transport.abort()
         return response
 
     async def _until_gone(self, request: web.Request, session: Session) -> None:
         """Nobody tells a handler that reads nothing that its client has gone."""
-        while not session.ended.is_set():
+        ended = asyncio.Event()
+        session.hang_up = ended.set
+        while not session.is_ended:
             if request.transport is None or request.transport.is_closing():
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(session.ended.wait(), GONE_S)
+                await asyncio.wait_for(ended.wait(), GONE_S)
 
     async def _catch_up(self, request: web.Request) -> web.Response:
         """Up to `limit` events after a cursor; with `wait`, not before there is one."""
@@ -178,44 +161,46 @@ class Gateway:
         held = "public, max-age=31536000, immutable" if len(found.events) == limit else "no-store"
         return answer(found, headers={"Cache-Control": held})
 
-    def _admit(self, request: web.Request) -> None:
+    def _admitted(self, request: web.Request) -> Whose:
+        """Whom a new subscriber counts for. Raises UnavailableError, TooManyError."""
         if not self._hub.ready:
             raise UnavailableError("gateway.not_ready", "Redis is not there; try again soon")
         if len(self._sessions) >= self._settings.max_subscribers:
             raise UnavailableError("gateway.full", "too many subscribers; try again later")
-        limits = {
-            "address": self._settings.max_per_address,
-            "key": self._settings.max_per_key,
-        }
-        for who in _who(request):
-            if self._open[who] >= limits[who[0]]:
-                raise TooManyError("gateway.too_many", f"too many connections with this {who[0]}")
+        key = request[GRANT].name
+        who = [("address", request.remote or ""), *([("key", key)] if key else [])]
+        limits = {"address": self._settings.max_per_address, "key": self._settings.max_per_key}
+        for kind, name in who:
+            if self._open[kind, name] >= limits[kind]:
+                raise TooManyError("gateway.too_many", f"too many connections with this {kind}")
+        return who
 
     def _session(
-        self,
-        request: web.Request,
-        first: Subscription,
-        form: Form,
-        hang_up: Callable[[], None],
+        self, transport: asyncio.Transport, first: Subscription, form: Form, who: Whose
     ) -> Session:
-        if request.transport is None:
-            raise UnavailableError("gateway.gone", "the connection was lost")
-        session = Session(
-            request.transport, self._hub, self._settings, form=form, first=first, hang_up=hang_up
-        )
+        session = Session(transport, self._hub, self._settings, form=form, first=first)
         self._sessions.add(session)
-        self._open.update(_who(request))
+        self._open.update(who)
         return session
 
-    def _forget(self, request: web.Request, session: Session) -> None:
+    def _forget(self, session: Session, who: Whose) -> None:
         self._sessions.discard(session)
-        self._open -= Counter(_who(request))  # and forget those who have none
+        if not self._sessions:
+            self._emptied.set()
+        self._open.subtract(who)
+        for one in who:
+            if not self._open[one]:
+                del self._open[one]
 
     async def _end_sessions(self, _: web.Application) -> None:
         """One after the other, so that they do not all come back at once."""
         for session in list(self._sessions):
             session.end(GOING_AWAY)
             await asyncio.sleep(1 / ENDS_PER_S)
+        self._emptied = asyncio.Event()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S + 1 if self._sessions else 0):
+                await self._emptied.wait()
 
     async def _healthz(self, _: web.Request) -> web.Response:
         """The process is alive."""
@@ -238,39 +223,6 @@ class Gateway:
 
     async def _index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
-
-
-def _who(request: web.Request) -> list[tuple[str, str]]:
-    """Whom a connection counts for."""
-    name = request[GRANT].name
-    return [("address", request.remote or ""), *([("key", name)] if name else [])]
-
-
-async def _listen(ws: web.WebSocketResponse, session: Session) -> None:
-    """Hear what a subscriber says, until either side closes."""
-    async for message in ws:
-        session.answered()
-        if session.ended.is_set():
-            continue
-        if message.type is WSMsgType.PING:
-            await ws.pong(message.data)
-        elif message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-            session.hear(message.data)
-
-
-async def _close(ws: web.WebSocketResponse, session: Session, request: web.Request) -> None:
-    """Close, with a code when it is our doing. Who takes no bytes cannot be told it."""
-    why = session.why
-    with suppress(ConnectionError, TimeoutError):
-        async with asyncio.timeout(CLOSE_S):
-            if why is None:
-                await ws.close()
-                return
-            if why is not STALLED or not session.backlog():
-                await ws.close(code=why.code, message=why.name.encode())
-                return
-    if request.transport is not None:
-        request.transport.abort()
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:

@@ -55,6 +55,8 @@ Action = Say | Widen | Narrow | HangUp
 class Allowance:
     """Lets so many pass in a minute: as many at once, and then as they come back (token bucket)."""
 
+    __slots__ = ("_at_s", "_left", "_per_minute")
+
     def __init__(self, per_minute: int) -> None:
         self._per_minute = per_minute
         self._left, self._at_s = float(per_minute), float("inf")
@@ -69,7 +71,10 @@ class Allowance:
 
 class Dialogue:
     """One connection. wanted: what its subscriptions want; those that wait for their state don't
-    count yet."""
+    count yet.
+    """
+
+    __slots__ = ("_misunderstood", "_subscriptions", "_waiting", "_within")
 
     def __init__(self, first: Subscription) -> None:
         self._subscriptions: dict[str, Subscription] = {FIRST: first}

@@ -35,26 +35,27 @@ class Doors:
 
     def __init__(self, server: web.Server, *, request_s: float, most: int) -> None:
         self._server, self._request_s, self._most = server, request_s, most
-        self._waiting: dict[web.RequestHandler, None] = {}
+        self._waiting: dict[web.RequestHandler, asyncio.TimerHandle] = {}
 
     def __call__(self) -> asyncio.Protocol:
         """The protocol of a connection that has just come."""
-        protocol = self._server()
-        self._waiting[protocol] = None
+        protocol, loop = self._server(), asyncio.get_running_loop()
+        waiting = loop.call_later(self._request_s, self._turn_away, protocol, "slow")
+        self._waiting[protocol] = waiting
         if len(self._waiting) > self._most:
             self._turn_away(next(iter(self._waiting)), "crowd")
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._request_s, self._turn_away, protocol, "slow")
         return protocol
 
     def heard(self, request: web.BaseRequest) -> None:
         """A request is there: its connection waits no more."""
-        self._waiting.pop(request.protocol, None)
+        waiting = self._waiting.pop(request.protocol, None)
+        if waiting is not None:
+            waiting.cancel()
 
     def _turn_away(self, protocol: web.RequestHandler, why: str) -> None:
         if protocol not in self._waiting:
             return
-        del self._waiting[protocol]
+        self._waiting.pop(protocol).cancel()
         if protocol.transport is not None:
             TURNED_AWAY.labels(why).inc()
             protocol.transport.write(SLOW)

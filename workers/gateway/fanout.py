@@ -73,7 +73,7 @@ class Fanout:
         if group is None:
             group = self._groups[key] = Group(one.wanted, one.form, one.at)
         group.members[one] = None
-        one.group, one.joined = group, self._delivery
+        one.group, one.joined, one.wanted = group, self._delivery, group.wanted
 
     def leave(self, one: Member) -> None:
         """Count no more, and know the position. Nothing, if it was in no group."""
@@ -124,18 +124,17 @@ class Fanout:
     ) -> list[Member]:
         """Write to those that are still there, joined before that delivery and can take more.
 
-        This is most of what the gateway does.
+        This is most of what the gateway does: each of them is looked at once, and no more.
         """
-        most = self._buffer_bytes
-        ready = [one for one in members if one.group is group and one.joined < before]
-        full = [one for one in ready if one.backlog() > most]
-        if full:
-            for one in full:
-                self._drop(one)
-            ready = [one for one in ready if one.group is group]
-        for one in ready:
-            one.write(data)
-        return ready
+        most, told = self._buffer_bytes, []
+        for one in members:
+            if one.group is group and one.joined < before:
+                if one.backlog() > most:
+                    self._drop(one)
+                else:
+                    one.write(data)
+                    told.append(one)
+        return told
 
     def _drop(self, one: Member) -> None:
         self.leave(one)

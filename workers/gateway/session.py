@@ -58,8 +58,33 @@ class Session:
     """Feeds one connection until it ends. transport: where its bytes go.
 
     hang_up: called when the connection is to be closed from here; why says with which code.
-    ended: set once nothing more will be written.
+    is_ended: nothing more will be written.
     """
+
+    __slots__ = (
+        "_allowance",
+        "_backlog_at_beat",
+        "_began_s",
+        "_epoch",
+        "_healths_seen",
+        "_hub",
+        "_settings",
+        "_task",
+        "_unanswered",
+        "_widening",
+        "at",
+        "backlog",
+        "dialogue",
+        "form",
+        "group",
+        "hang_up",
+        "is_ended",
+        "joined",
+        "transport",
+        "wanted",
+        "why",
+        "write",
+    )
 
     def __init__(
         self,
@@ -69,18 +94,17 @@ class Session:
         *,
         form: Form,
         first: Subscription,
-        hang_up: Callable[[], None],
     ) -> None:
         self.form, self.joined = form, 0
         self.dialogue = Dialogue(first)
         self.wanted = self.dialogue.wanted
         self.group: Group | None = None
         self.at = hub.ring.end
-        self.ended = asyncio.Event()
+        self.is_ended = False
+        self.hang_up: Callable[[], None] = _nothing
         self.why: Close | None = None
         self.write, self.backlog = transport.write, transport.get_write_buffer_size
-        self._transport, self._hub, self._settings = transport, hub, settings
-        self._hang_up = hang_up
+        self.transport, self._hub, self._settings = transport, hub, settings
         self._epoch = hub.epoch
         self._healths_seen = 0
         self._widening: list[Widen] = []
@@ -98,20 +122,20 @@ class Session:
 
     def end(self, why: Close) -> None:
         """Send nothing more, and say why."""
-        if self.ended.is_set():
+        if self.is_ended:
             return
         self.why = why
         self.stop()
-        self._hang_up()
+        self.hang_up()
 
     def stop(self) -> None:
         """Send nothing more."""
-        if self.ended.is_set():
+        if self.is_ended:
             return
         self._hub.fanout.leave(self)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        self.ended.set()
+        self.is_ended = True
         SUBSCRIBERS.dec()
 
     def closed(self, code: int) -> None:
@@ -153,7 +177,7 @@ class Session:
 
     def fell_behind(self) -> None:
         """It has left its group and must catch up."""
-        if not self.ended.is_set() and (self._task is None or self._task.done()):
+        if not self.is_ended and self._task is None:
             self._task = asyncio.create_task(self._work(None, is_new=False))
 
     def beat(self) -> None:
@@ -180,6 +204,8 @@ class Session:
         except (RedisError, OSError, msgspec.MsgspecError) as error:
             log.warning("feed.failed", detail=str(error))
             self.end(BROKEN)
+        finally:
+            self._task = None
 
     async def _begin(self, resume: StreamId | None) -> None:
         bounds = await self._hub.bounds()
@@ -264,7 +290,7 @@ class Session:
             left = now
             if waited_s > self._settings.stall_s:
                 raise TimeoutError
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             raise ConnectionResetError
 
     # --- states ---
@@ -312,3 +338,7 @@ class Session:
             if self.wanted.shows(page):
                 self._say(HealthMessage(page, health))
         self._healths_seen = self._hub.healths_version
+
+
+def _nothing() -> None:
+    """Nobody is to hang up."""
