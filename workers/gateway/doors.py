@@ -84,9 +84,8 @@ def http_log() -> logging.Logger:
 async def listen(doors: Doors, settings: GatewaySettings, *, share_port: bool) -> asyncio.Server:
     """Accept connections. Raises ConfigError when the address or the certificate cannot be used."""
     context = tls(settings)
-    _allow_files(settings.max_subscribers + settings.max_waiting + SPARE_FILES)
     try:
-        return await asyncio.get_running_loop().create_server(
+        server = await asyncio.get_running_loop().create_server(
             doors,
             settings.host,
             settings.port,
@@ -103,6 +102,8 @@ async def listen(doors: Doors, settings: GatewaySettings, *, share_port: bool) -
             where=f"{settings.host}:{settings.port}",
             fix="set gateway.port or --port to a free one, 0 takes any",
         ) from error
+    _allow_files(settings.max_subscribers + SPARE_FILES)
+    return server
 
 
 def tls(settings: GatewaySettings) -> ssl.SSLContext | None:
