@@ -21,7 +21,7 @@ from service.events import AlertEvent, EntryEvent, Event, Significance, from_fie
 from service.keys import Keys
 from tests.alert_samples import Receiver, entry_event, until
 from workers.alerts.ledger import Ledger
-from workers.alerts.rules import BREAKING, Raise, alert_id, decide
+from workers.alerts.rules import BREAKING, Change, Raise, alert_id, decide
 from workers.alerts.worker import alerts_worker
 
 MAX_EVENTS = 1000
@@ -560,6 +560,26 @@ async def test_the_ledger_is_not_kept_for_ever(
     assert ledger[b"state"] == b"raised"
     assert ledger[b"webhook:ops:state"] == b"delivered"
     assert ledger[b"webhook:ops:attempts"] == b"1"
+
+
+async def test_what_a_channel_returns_is_given_to_its_next_try_of_the_same_alert(
+    redis: Redis, keys: Keys
+) -> None:
+    """Each channel has its own, also one that is named as the ledger's own fields are."""
+    now = datetime.now(UTC)
+    raising, change = (decide(event, now, 3600) for event in (entry_event(), edited(2)))
+    assert isinstance(raising, Raise)
+    assert isinstance(change, Change)
+    ledger = Ledger(redis, keys, max_events=MAX_EVENTS)
+    await ledger.raise_alert(raising.event, now)
+    await ledger.change(change.event)
+    for channel in ("slack:done", "slack:desk"):
+        assert (await ledger.reserve(raising.event, channel, now)).handle is None
+        await ledger.delivered(raising.event, channel, f"C1:{channel}", now)
+        assert (await ledger.before(change.event, channel)).was_told
+        assert (await ledger.reserve(change.event, channel, now)).handle == f"C1:{channel}"
+        await ledger.delivered(change.event, channel, None, now)
+        assert (await ledger.reserve(change.event, channel, now)).handle == f"C1:{channel}"
 
 
 async def test_redis_that_is_down_at_start_is_one_named_error(

@@ -28,7 +28,7 @@ from service.observability import ALERTS, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
 from workers.alerts.channels.webhook import WebhookChannel
-from workers.alerts.ledger import Before, Ledger
+from workers.alerts.ledger import Before, Ledger, Reservation
 from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
 from workers.consumer import REDIS_ERRORS, Consumer, Fields, backoff_s, process_name
 
@@ -130,14 +130,14 @@ class Delivery:
         if self._left_s(event) <= 0:
             await self._give_up(event, "expired", "not delivered before its deadline")
             return
-        while (attempt := await self._reserve(event)) is not None:
-            failure = await self._try(event, attempt)
+        while (reserved := await self._reserve(event)) is not None:
+            failure = await self._try(event, reserved)
             if failure is None:
                 return
             if not failure.retryable or self._left_s(event) <= 0:
                 await self._give_up(event, failure.code, failure.what)
                 return
-            await self._back_off(event, attempt, failure)
+            await self._back_off(event, reserved.attempt, failure)
 
     async def _is_wanted(self, event: AlertEvent) -> bool:
         """Whether this channel is to hear of it, once it is through with what came before.
@@ -161,34 +161,34 @@ class Delivery:
         raised_at = before.raised_at
         return before.is_raised or raised_at is None or self._now() > raised_at + allowed
 
-    async def _reserve(self, event: AlertEvent) -> int | None:
-        """The number of the try that may be made now; None when the alert is settled here."""
+    async def _reserve(self, event: AlertEvent) -> Reservation | None:
+        """The try that may be made now; None when the alert is settled here."""
         reservation = await self._ledger.reserve(event, self.channel.name, self._now())
         if reservation.state == "sending":
             self._checkpoint("alert.reserved")
-            return reservation.attempt
+            return reservation
         log.debug("alert.suppressed", **self._about(event), reason=f"{reservation.state}_before")
         return None
 
-    async def _try(self, event: AlertEvent, attempt: int) -> Undeliverable | None:
+    async def _try(self, event: AlertEvent, reserved: Reservation) -> Undeliverable | None:
         try:
-            await self.channel.send(event)
+            handle = await self.channel.send(event, reserved.handle)
         except Undeliverable as failure:
             return failure
         self._checkpoint("alert.sent")
         lag_ms = _lag_ms(event, self._now())
-        await self._record(event)
+        await self._record(event, handle)
         self._checkpoint("alert.recorded")
         DELIVERIES.labels(channel=self.channel.name, outcome="delivered").inc()
-        log.info("alert.delivered", **self._about(event), attempt=attempt, lag_ms=lag_ms)
+        log.info("alert.delivered", **self._about(event), attempt=reserved.attempt, lag_ms=lag_ms)
         return None
 
-    async def _record(self, event: AlertEvent) -> None:
+    async def _record(self, event: AlertEvent, handle: str | None) -> None:
         """Record a success, however long Redis is away: to handle it anew would send it twice."""
         failures = 0
         while True:
             try:
-                await self._ledger.delivered(event, self.channel.name, self._now())
+                await self._ledger.delivered(event, self.channel.name, handle, self._now())
                 return
             except REDIS_ERRORS:
                 failures += 1

@@ -56,7 +56,7 @@ class WebhookChannel:
         self._url = _url(settings.url, where)
         self._webhook = _webhook(settings.secret, where)
 
-    async def send(self, event: AlertEvent) -> None:
+    async def send(self, event: AlertEvent, handle: str | None = None) -> None:
         """POST the event once. The answer's body is not read."""
         body = to_json(event)
         try:
