@@ -153,12 +153,22 @@ class GatewaySettings(_Section, frozen=True):
     jwt: JwtSettings | None = None
 
 
+ChannelName = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+WebhookSecret = Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+
+
 class WebhookSettings(_Section, frozen=True):
-    """A receiver of Standard Webhooks. secret: `whsec_` and the base64 of 24 to 64 bytes."""
+    """A receiver of Standard Webhooks.
+
+    url: where alerts are posted to. secret: `whsec_` and the base64 of 24 to 64 bytes.
+    earlier_secrets: such secrets that the receiver may still hold; each signs every request too.
+    """
 
     url: HttpUrl
-    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    secret: WebhookSecret
+    earlier_secrets: tuple[WebhookSecret, ...] = ()
     timeout_s: Seconds = 10.0
+    allow_private: bool = False
 
 
 class AlertSettings(_Section, frozen=True):
@@ -172,7 +182,7 @@ class AlertSettings(_Section, frozen=True):
     console: bool = True
     deadline_s: Seconds = 3600.0
     claim_after_s: Seconds = 30.0
-    webhooks: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")], WebhookSettings] = {}
+    webhooks: dict[ChannelName, WebhookSettings] = {}
 
 
 class LogSettings(_Section, frozen=True):
@@ -224,12 +234,14 @@ SECTIONS: dict[str, type[_Section]] = {
     for name, kind in get_type_hints(Settings).items()
     if isinstance(kind, type) and issubclass(kind, _Section)
 }
+# The tables [alerts.KEY.NAME], each a channel.
+CHANNELS: dict[str, type[_Section]] = {"webhooks": WebhookSettings}
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
-TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins"})
+TABLES = frozenset({*CHANNELS, "keys", "jwt", "allowed_origins"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -346,7 +358,7 @@ def _fields_at(name: str) -> str:
     kinds: dict[str, type[Struct]] = {
         "": Settings,
         **SECTIONS,
-        "alerts.webhooks": WebhookSettings,
+        **{f"alerts.{table}": kind for table, kind in CHANNELS.items()},
         "pages": PageSettings,
         "pages.css": Selectors,
         "css": Selectors,

@@ -90,8 +90,14 @@ def start(redis_url: str, keys: Keys, receiver: Receiver, clock: Clock) -> Start
     return run
 
 
+def webhook_settings(receiver: Receiver, **settings: Any) -> WebhookSettings:
+    return WebhookSettings(url=receiver.url, secret=Receiver.SECRET, allow_private=True, **settings)
+
+
 def alert_settings(receiver: Receiver, **settings: Any) -> AlertSettings:
-    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=5)
+    webhook = WebhookSettings(
+        url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=5
+    )
     return AlertSettings(**{"console": False, "webhooks": {"ops": webhook}} | settings)
 
 
@@ -479,8 +485,10 @@ async def test_a_hanging_receiver_delays_neither_the_console_nor_another_receive
     receiver.always = Receiver.HANG
     async with Receiver().serving() as other:
         webhooks = {
-            "ops": WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=600),
-            "other": WebhookSettings(url=other.url, secret=Receiver.SECRET),
+            "ops": WebhookSettings(
+                url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=600
+            ),
+            "other": webhook_settings(other),
         }
         async with start(console=True, webhooks=webhooks):
             events = [entry_event(entry=f"e{n}", sequence=n) for n in range(1, 21)]
@@ -503,7 +511,9 @@ async def test_a_receiver_that_does_not_answer_in_time_is_retried(
     redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
 ) -> None:
     receiver.answers = [Receiver.HANG]
-    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=0.2)
+    webhook = WebhookSettings(
+        url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=0.2
+    )
     async with start(webhooks={"ops": webhook}):
         await publish(redis, keys, entry_event())
         await settle_after(redis, keys, receiver, 2)

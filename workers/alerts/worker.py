@@ -15,11 +15,9 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 
-import aiohttp
 import structlog
 from redis.asyncio import Redis
 
-from service import __version__
 from service.config import AlertSettings
 from service.errors import CorruptionError, StoreError
 from service.events import AlertEvent, Event, from_fields
@@ -27,6 +25,8 @@ from service.keys import Keys
 from service.observability import ALERTS, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
+from workers.alerts.channels.gate import Gate
+from workers.alerts.channels.guard import Sessions, open_sessions
 from workers.alerts.channels.webhook import WebhookChannel
 from workers.alerts.ledger import Before, Ledger, Reservation
 from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
@@ -236,13 +236,12 @@ def _lag_ms(event: AlertEvent, now: datetime) -> int:
     return round((now - event.observed_at).total_seconds() * 1000)
 
 
-def open_channels(
-    settings: AlertSettings, session: aiohttp.ClientSession, now: Clock
-) -> list[Channel]:
+def open_channels(settings: AlertSettings, sessions: Sessions, now: Clock) -> list[Channel]:
     """The channels that the settings name. Raises ConfigError."""
     channels: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
     channels += [
-        WebhookChannel(name, webhook, session, now) for name, webhook in settings.webhooks.items()
+        Gate(WebhookChannel(name, webhook, sessions, now))
+        for name, webhook in settings.webhooks.items()
     ]
     return channels
 
@@ -267,8 +266,8 @@ async def alerts_worker(
     start; later it is retried.
     """
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_session())
-        channels = open_channels(settings, session, now)
+        sessions = await stack.enter_async_context(open_sessions())
+        channels = open_channels(settings, sessions, now)
 
         def client() -> Redis:
             redis = redis_factory()
@@ -287,15 +286,6 @@ async def alerts_worker(
         async with asyncio.TaskGroup() as tasks:
             for consumer in consumers:
                 tasks.create_task(consumer.run())
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        # Each channel bounds its connections itself, so that one can't starve another.
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"Stoppress/{__version__}"},
-    )
 
 
 def _consumers(
