@@ -258,6 +258,10 @@ MEANINGS = {
     "gateway.max_subscribers": "feed connections at once; more are refused",
     "gateway.max_message_bytes": "largest message that a subscriber may send",
     "alerts.console": "print alerts to standard output",
+    "alerts.templates.title": "the headline that people see",
+    "alerts.templates.raised": "the text below it",
+    "alerts.templates.updated": "the text below it on an update",
+    "alerts.templates.retracted": "the text below it on a retraction",
     "log.level": "the least that is logged, to standard error",
     "log.format": "`auto`: coloured lines on a terminal, JSON elsewhere",
     "pages.url": "the page's address",
@@ -302,6 +306,7 @@ def settings() -> list[Setting]:
         rows += _section(f"{name}.", kind)
     rows += _section("gateway.keys.NAME.", config.KeySettings)
     rows += _section("gateway.jwt.", config.JwtSettings)
+    rows += _section("alerts.templates.", config.TemplateSettings)
     for table, kind in config.CHANNELS.items():
         rows += _section(f"alerts.{table}.NAME.", kind)
     rows += _section("pages.", config.PageSettings)

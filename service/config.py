@@ -154,6 +154,9 @@ class GatewaySettings(_Section, frozen=True):
 
 
 ChannelName = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+# It stands in a header or an address: no space, no control character.
+Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,500}$")]
+Template = Annotated[str, Meta(min_length=1, max_length=1000)]
 WebhookSecret = Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
 
 
@@ -171,18 +174,92 @@ class WebhookSettings(_Section, frozen=True):
     allow_private: bool = False
 
 
+class NtfySettings(_Section, frozen=True):
+    """A topic of ntfy.
+
+    topic: whoever knows its name can read it. url: the server. token: an access token, where the
+    server asks for one.
+    """
+
+    topic: Annotated[str, Meta(pattern=r"^[-_A-Za-z0-9]{1,64}$")]
+    url: HttpUrl = "https://ntfy.sh"
+    token: Secret | None = None
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class SlackSettings(_Section, frozen=True):
+    """A channel of Slack: either token and channel, or webhook_url.
+
+    token: of a bot with the scope chat:write. channel: its id, such as C0123456789. webhook_url:
+    of an incoming webhook; its messages can't be changed. api_url: where Slack's Web API is.
+    """
+
+    token: Secret | None = None
+    channel: Annotated[str, Meta(pattern=r"^[A-Za-z0-9#_-]{1,80}$")] | None = None
+    webhook_url: HttpUrl | None = None
+    api_url: HttpUrl = "https://slack.com/api"
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        as_app = self.token is not None and self.channel is not None
+        is_half = (self.token is None) != (self.channel is None)
+        if is_half or as_app == (self.webhook_url is not None):
+            raise ValueError("give either token and channel, or webhook_url")
+
+
+class DiscordSettings(_Section, frozen=True):
+    """A channel of Discord. url: of its webhook."""
+
+    url: HttpUrl
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class TelegramSettings(_Section, frozen=True):
+    """A chat of Telegram.
+
+    token: of a bot that may write there. chat: its number as text, or @ and a channel's name.
+    api_url: where the Bot API is.
+    """
+
+    token: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]+$")]
+    chat: Annotated[str, Meta(pattern=r"^(-?[0-9]+|@[A-Za-z0-9_]+)$")]
+    api_url: HttpUrl = "https://api.telegram.org"
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class TemplateSettings(_Section, frozen=True):
+    """What is said to people, with fields in braces.
+
+    title: the headline. raised, updated, retracted: the text below it.
+    """
+
+    title: Template | None = None
+    raised: Template | None = None
+    updated: Template | None = None
+    retracted: Template | None = None
+
+
 class AlertSettings(_Section, frozen=True):
     """Which channels alerts go to.
 
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
-    webhooks: a table for each receiver, by name.
+    webhooks, ntfy, slack, discord, telegram: a table for each receiver, by name.
     """
 
     console: bool = True
     deadline_s: Seconds = 3600.0
     claim_after_s: Seconds = 30.0
+    templates: TemplateSettings = field(default_factory=TemplateSettings)
     webhooks: dict[ChannelName, WebhookSettings] = {}
+    ntfy: dict[ChannelName, NtfySettings] = {}
+    slack: dict[ChannelName, SlackSettings] = {}
+    discord: dict[ChannelName, DiscordSettings] = {}
+    telegram: dict[ChannelName, TelegramSettings] = {}
 
 
 class LogSettings(_Section, frozen=True):
@@ -235,13 +312,19 @@ SECTIONS: dict[str, type[_Section]] = {
     if isinstance(kind, type) and issubclass(kind, _Section)
 }
 # The tables [alerts.KEY.NAME], each a channel.
-CHANNELS: dict[str, type[_Section]] = {"webhooks": WebhookSettings}
+CHANNELS: dict[str, type[_Section]] = {
+    "webhooks": WebhookSettings,
+    "ntfy": NtfySettings,
+    "slack": SlackSettings,
+    "discord": DiscordSettings,
+    "telegram": TelegramSettings,
+}
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
-TABLES = frozenset({*CHANNELS, "keys", "jwt", "allowed_origins"})
+TABLES = frozenset({*CHANNELS, "templates", "keys", "jwt", "allowed_origins"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -359,6 +442,7 @@ def _fields_at(name: str) -> str:
         "": Settings,
         **SECTIONS,
         **{f"alerts.{table}": kind for table, kind in CHANNELS.items()},
+        "alerts.templates": TemplateSettings,
         "pages": PageSettings,
         "pages.css": Selectors,
         "css": Selectors,

@@ -13,11 +13,12 @@ from msgspec import Struct
 
 
 class Fault(Enum):
-    """SLOW: takes nothing and never answers. CUT: takes nothing and hangs up. LOST: takes it, then
-    hangs up instead of answering."""
+    """SLOW: takes nothing and never answers. CUT: takes nothing and hangs up. GARBAGE: takes
+    nothing and answers with what is no HTTP. LOST: takes it, then hangs up without an answer."""
 
     SLOW = "slow"
     CUT = "cut"
+    GARBAGE = "garbage"
     LOST = "lost"
 
 
@@ -80,6 +81,10 @@ class HttpReceiver:
                 await self._ended.wait()
             case Fault.LOST:
                 await handler(request)
-        assert request.transport is not None
-        request.transport.abort()
+        assert isinstance(request.transport, asyncio.Transport)
+        if fault is Fault.GARBAGE:
+            request.transport.write(b"no HTTP\r\n\r\n")
+            request.transport.close()
+        else:
+            request.transport.abort()
         return web.Response(status=503)

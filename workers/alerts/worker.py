@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
@@ -25,11 +26,16 @@ from service.keys import Keys
 from service.observability import ALERTS, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
+from workers.alerts.channels.discord import DiscordChannel
 from workers.alerts.channels.gate import Gate
 from workers.alerts.channels.guard import Sessions, open_sessions
+from workers.alerts.channels.ntfy import NtfyChannel
+from workers.alerts.channels.slack import SlackChannel
+from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
 from workers.alerts.ledger import Before, Ledger, Reservation
 from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
+from workers.alerts.text import templates
 from workers.consumer import REDIS_ERRORS, Consumer, Fields, backoff_s, process_name
 
 Clock = Callable[[], datetime]
@@ -238,12 +244,17 @@ def _lag_ms(event: AlertEvent, now: datetime) -> int:
 
 def open_channels(settings: AlertSettings, sessions: Sessions, now: Clock) -> list[Channel]:
     """The channels that the settings name. Raises ConfigError."""
-    channels: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
-    channels += [
-        Gate(WebhookChannel(name, webhook, sessions, now))
-        for name, webhook in settings.webhooks.items()
+    words = templates(msgspec.to_builtins(settings.templates))
+    shared = (sessions, words, now)
+    remote: list[Channel] = [
+        *(WebhookChannel(name, each, sessions, now) for name, each in settings.webhooks.items()),
+        *(NtfyChannel(name, each, *shared) for name, each in settings.ntfy.items()),
+        *(SlackChannel(name, each, *shared) for name, each in settings.slack.items()),
+        *(DiscordChannel(name, each, *shared) for name, each in settings.discord.items()),
+        *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
     ]
-    return channels
+    console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
+    return [*console, *(Gate(channel) for channel in remote)]
 
 
 async def alerts_worker(
@@ -262,7 +273,7 @@ async def alerts_worker(
     redis_factory: makes a client that answers bytes; called once for each consumer and closed here.
     max_events: about how many events the alerts stream keeps.
     ready: called when the groups are there; what happens after that is not missed.
-    Raises ConfigError for a webhook that can't be used, StoreError when Redis can't be used at
+    Raises ConfigError for a channel that can't be used, StoreError when Redis can't be used at
     start; later it is retried.
     """
     async with AsyncExitStack() as stack:

@@ -82,11 +82,11 @@ class Http:
                 "timeout", f"no answer within {self._timeout.total:g} s", retryable=True
             ) from None
         except aiohttp.InvalidURL as error:  # such as 127.1, an address only to some resolvers
-            raise Undeliverable("address_refused", str(error), retryable=False) from error
+            raise Undeliverable("address_refused", _said(error), retryable=False) from error
         except (aiohttp.ClientError, OSError) as error:
             # Its name may lead elsewhere in a minute: resolvers fail too, and nothing was sent.
             code = "address_refused" if was_refused(error) else "unreachable"
-            raise Undeliverable(code, str(error) or type(error).__name__, retryable=True) from error
+            raise Undeliverable(code, _said(error), retryable=True) from error
 
     async def ask_json(
         self, method: str, url: URL, body: object, headers: Mapping[str, str] | None = None
@@ -98,6 +98,13 @@ class Http:
     def refusal(self, answer: Answer) -> Undeliverable | None:
         """What an answer means; None when the receiver took the alert."""
         return verdict(answer.status, answer.retry_after, self._now())
+
+
+def _said(error: Exception) -> str:
+    """An error in words, without the address: secrets stand in it."""
+    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL):
+        return type(error).__name__
+    return str(error) or type(error).__name__
 
 
 async def _start_of(content: aiohttp.StreamReader) -> bytes:
