@@ -156,6 +156,7 @@ class GatewaySettings(_Section, frozen=True):
 ChannelName = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 # It stands in a header or an address: no space, no control character.
 Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,500}$")]
+MailAddress = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+$")]
 Template = Annotated[str, Meta(min_length=1, max_length=1000)]
 WebhookSecret = Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
 
@@ -231,6 +232,31 @@ class TelegramSettings(_Section, frozen=True):
     allow_private: bool = False
 
 
+class EmailSettings(_Section, frozen=True):
+    """Recipients of e-mail, and the server that takes it.
+
+    host: of an SMTP server. sender, recipients: addresses. security: STARTTLS, TLS from the start,
+    or none. port: 587, 465 or 25 by it, where none is given. username, password: for the server.
+    ca_file: certificates that it is checked against, instead of the system's.
+    """
+
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+    sender: MailAddress
+    recipients: Annotated[tuple[MailAddress, ...], Meta(min_length=1, max_length=50)]
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    timeout_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.password is not None and self.security == "none":
+            raise ValueError('a password is not sent in the clear: security = "none" has none')
+
+
 class TemplateSettings(_Section, frozen=True):
     """What is said to people, with fields in braces.
 
@@ -248,7 +274,7 @@ class AlertSettings(_Section, frozen=True):
 
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
-    webhooks, ntfy, slack, discord, telegram: a table for each receiver, by name.
+    webhooks, ntfy, slack, discord, telegram, email: a table for each receiver, by name.
     """
 
     console: bool = True
@@ -260,6 +286,7 @@ class AlertSettings(_Section, frozen=True):
     slack: dict[ChannelName, SlackSettings] = {}
     discord: dict[ChannelName, DiscordSettings] = {}
     telegram: dict[ChannelName, TelegramSettings] = {}
+    email: dict[ChannelName, EmailSettings] = {}
 
 
 class LogSettings(_Section, frozen=True):
@@ -318,6 +345,7 @@ CHANNELS: dict[str, type[_Section]] = {
     "slack": SlackSettings,
     "discord": DiscordSettings,
     "telegram": TelegramSettings,
+    "email": EmailSettings,
 }
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(

@@ -27,6 +27,7 @@ from service.observability import ALERTS, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
 from workers.alerts.channels.discord import DiscordChannel
+from workers.alerts.channels.email import EmailChannel
 from workers.alerts.channels.gate import Gate
 from workers.alerts.channels.guard import Sessions, open_sessions
 from workers.alerts.channels.ntfy import NtfyChannel
@@ -252,6 +253,7 @@ def open_channels(settings: AlertSettings, sessions: Sessions, now: Clock) -> li
         *(SlackChannel(name, each, *shared) for name, each in settings.slack.items()),
         *(DiscordChannel(name, each, *shared) for name, each in settings.discord.items()),
         *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
+        *(EmailChannel(name, each, words) for name, each in settings.email.items()),
     ]
     console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
     return [*console, *(Gate(channel) for channel in remote)]
