@@ -306,6 +306,7 @@ def settings() -> list[Setting]:
         rows += _section(f"{name}.", kind)
     rows += _section("gateway.keys.NAME.", config.KeySettings)
     rows += _section("gateway.jwt.", config.JwtSettings)
+    rows += _section("alerts.push.", config.PushSettings)
     rows += _section("alerts.templates.", config.TemplateSettings)
     for table, kind in config.CHANNELS.items():
         rows += _section(f"alerts.{table}.NAME.", kind)

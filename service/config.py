@@ -257,6 +257,19 @@ class EmailSettings(_Section, frozen=True):
             raise ValueError('a password is not sent in the clear: security = "none" has none')
 
 
+class PushSettings(_Section, frozen=True):
+    """Web Push, to the browsers that subscribed.
+
+    contact: mailto: or https: address of whoever runs this, for the push services. ttl_s: for so
+    long an update or retraction waits for a device that is off.
+    """
+
+    contact: Annotated[str, Meta(pattern=r"^(mailto:[!-~]+@[!-~]+|https://[!-~]+)$")]
+    ttl_s: Annotated[int, Meta(ge=1, le=2_419_200)] = 86_400
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
 class TemplateSettings(_Section, frozen=True):
     """What is said to people, with fields in braces.
 
@@ -275,11 +288,13 @@ class AlertSettings(_Section, frozen=True):
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
     webhooks, ntfy, slack, discord, telegram, email: a table for each receiver, by name.
+    push: Web Push, where it is given. templates: what is said.
     """
 
     console: bool = True
     deadline_s: Seconds = 3600.0
     claim_after_s: Seconds = 30.0
+    push: PushSettings | None = None
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     webhooks: dict[ChannelName, WebhookSettings] = {}
     ntfy: dict[ChannelName, NtfySettings] = {}
@@ -352,7 +367,7 @@ NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
-TABLES = frozenset({*CHANNELS, "templates", "keys", "jwt", "allowed_origins"})
+TABLES = frozenset({*CHANNELS, "push", "templates", "keys", "jwt", "allowed_origins"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -470,6 +485,7 @@ def _fields_at(name: str) -> str:
         "": Settings,
         **SECTIONS,
         **{f"alerts.{table}": kind for table, kind in CHANNELS.items()},
+        "alerts.push": PushSettings,
         "alerts.templates": TemplateSettings,
         "pages": PageSettings,
         "pages.css": Selectors,

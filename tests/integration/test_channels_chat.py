@@ -263,5 +263,7 @@ def test_a_channel_that_is_not_at_a_public_address_is_refused_by_name(
 ) -> None:
     unused: Any = None
     with pytest.raises(ConfigError, match=r"set allow_private = true") as refused:
-        open_channels(AlertSettings(**{table: {"x": settings}}), Sessions(unused, unused), now)
+        open_channels(
+            AlertSettings(**{table: {"x": settings}}), Sessions(unused, unused), now, unused
+        )
     assert str(refused.value).startswith(says)

@@ -31,6 +31,7 @@ from workers.alerts.channels.email import EmailChannel
 from workers.alerts.channels.gate import Gate
 from workers.alerts.channels.guard import Sessions, open_sessions
 from workers.alerts.channels.ntfy import NtfyChannel
+from workers.alerts.channels.push import PushChannel
 from workers.alerts.channels.slack import SlackChannel
 from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
@@ -38,6 +39,7 @@ from workers.alerts.ledger import Before, Ledger, Reservation
 from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
 from workers.alerts.text import templates
 from workers.consumer import REDIS_ERRORS, Consumer, Fields, backoff_s, process_name
+from workers.subscriptions import Subscriptions
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
@@ -243,7 +245,9 @@ def _lag_ms(event: AlertEvent, now: datetime) -> int:
     return round((now - event.observed_at).total_seconds() * 1000)
 
 
-def open_channels(settings: AlertSettings, sessions: Sessions, now: Clock) -> list[Channel]:
+def open_channels(
+    settings: AlertSettings, sessions: Sessions, now: Clock, subscriptions: Subscriptions
+) -> list[Channel]:
     """The channels that the settings name. Raises ConfigError."""
     words = templates(msgspec.to_builtins(settings.templates))
     shared = (sessions, words, now)
@@ -255,6 +259,8 @@ def open_channels(settings: AlertSettings, sessions: Sessions, now: Clock) -> li
         *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
         *(EmailChannel(name, each, words) for name, each in settings.email.items()),
     ]
+    if settings.push is not None:
+        remote.append(PushChannel(settings.push, *shared, subscriptions))
     console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
     return [*console, *(Gate(channel) for channel in remote)]
 
@@ -280,13 +286,13 @@ async def alerts_worker(
     """
     async with AsyncExitStack() as stack:
         sessions = await stack.enter_async_context(open_sessions())
-        channels = open_channels(settings, sessions, now)
 
         def client() -> Redis:
             redis = redis_factory()
             stack.push_async_callback(redis.aclose)
             return redis
 
+        channels = open_channels(settings, sessions, now, Subscriptions(client(), keys))
         ledger = Ledger(client(), keys, max_events=max_events)
         raising = Raising(ledger, deadline_s=settings.deadline_s, now=now, checkpoint=checkpoint)
         deliveries = [
