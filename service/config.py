@@ -257,6 +257,13 @@ class EmailSettings(_Section, frozen=True):
             raise ValueError('a password is not sent in the clear: security = "none" has none')
 
 
+class AppriseSettings(_Section, frozen=True):
+    """A destination of Apprise. url: of one service, as Apprise writes it."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    timeout_s: Seconds = 30.0
+
+
 class PushSettings(_Section, frozen=True):
     """Web Push, to the browsers that subscribed.
 
@@ -287,7 +294,7 @@ class AlertSettings(_Section, frozen=True):
 
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
-    webhooks, ntfy, slack, discord, telegram, email: a table for each receiver, by name.
+    webhooks, ntfy, slack, discord, telegram, email, apprise: a table for each receiver, by name.
     push: Web Push, where it is given. templates: what is said.
     """
 
@@ -302,6 +309,7 @@ class AlertSettings(_Section, frozen=True):
     discord: dict[ChannelName, DiscordSettings] = {}
     telegram: dict[ChannelName, TelegramSettings] = {}
     email: dict[ChannelName, EmailSettings] = {}
+    apprise: dict[ChannelName, AppriseSettings] = {}
 
 
 class LogSettings(_Section, frozen=True):
@@ -361,6 +369,7 @@ CHANNELS: dict[str, type[_Section]] = {
     "discord": DiscordSettings,
     "telegram": TelegramSettings,
     "email": EmailSettings,
+    "apprise": AppriseSettings,
 }
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(

@@ -259,6 +259,10 @@ def open_channels(
         *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
         *(EmailChannel(name, each, words) for name, each in settings.email.items()),
     ]
+    if settings.apprise:  # it takes half a second to load
+        from workers.alerts.channels.apprise import AppriseChannel
+
+        remote += [AppriseChannel(name, each, words) for name, each in settings.apprise.items()]
     if settings.push is not None:
         remote.append(PushChannel(settings.push, *shared, subscriptions))
     console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
