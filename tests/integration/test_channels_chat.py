@@ -203,6 +203,23 @@ async def test_what_was_deleted_in_discord_is_posted_anew_or_needs_no_retraction
     assert len(discord.visible()) == 1
 
 
+async def test_a_change_goes_to_the_thread_that_the_message_is_in(
+    discord: DiscordReceiver, discord_channel: DiscordChannel
+) -> None:
+    handle = await discord_channel.send(alert_event(), None)
+    await discord_channel.send(alert_event("updated"), handle)
+    assert discord.threads == ["5", "5"]
+
+
+async def test_discord_says_in_its_answer_how_long_to_wait(
+    discord: DiscordReceiver, discord_channel: DiscordChannel
+) -> None:
+    said = '{"message": "You are being rate limited.", "retry_after": 0.65, "global": false}'
+    discord.faults = [Status(429, body=said)]
+    failure = await failure_of(discord_channel.send(alert_event(), None))
+    assert (failure.code, failure.retryable, failure.retry_after_s) == ("http_429", True, 0.65)
+
+
 async def test_the_longest_alert_of_marks_alone_fits_into_discord(
     discord: DiscordReceiver, sessions: Sessions
 ) -> None:

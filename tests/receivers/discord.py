@@ -24,12 +24,13 @@ def shown(content: str) -> str:
 
 
 class DiscordReceiver(HttpReceiver):
-    """messages: by id. is_removed: the webhook is there no more."""
+    """messages: by id. is_removed: the webhook is there no more. threads: of each request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: dict[str, dict[str, Any]] = {}
         self.is_removed = False
+        self.threads: list[str | None] = []
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_post(PATH, self._post)
@@ -39,6 +40,7 @@ class DiscordReceiver(HttpReceiver):
         return [shown(message["content"]) for message in self.messages.values()]
 
     async def _post(self, request: web.Request) -> web.Response:
+        self.threads.append(request.query.get("thread_id"))
         if self.is_removed:
             return self._refused(404, 10015, "Unknown Webhook")
         said = await request.json()
@@ -51,6 +53,7 @@ class DiscordReceiver(HttpReceiver):
         return web.json_response({"id": number, "content": said["content"]})
 
     async def _change(self, request: web.Request) -> web.Response:
+        self.threads.append(request.query.get("thread_id"))
         number = request.match_info["id"]
         if number not in self.messages:
             return self._refused(404, 10008, "Unknown Message")

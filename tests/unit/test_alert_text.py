@@ -94,6 +94,7 @@ def test_text_is_cut_after_a_word() -> None:
         ("https://news.example/a?b=c&d=1#e", "https://news.example/a?b=c&d=1#e"),
         ("https://bücher.example/ä b", "https://xn--bcher-kva.example/%C3%A4%20b"),
         ("https://news.example/a)b(c'd", "https://news.example/a%29b%28c%27d"),
+        ("https://social.example/@ana/1", "https://social.example/%40ana/1"),
         ("https://bbc.example@evil.example/", "https://evil.example/"),
         ("javascript:alert(1)", ""),
         ("//news.example/a", ""),

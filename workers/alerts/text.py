@@ -171,7 +171,7 @@ def safe_link(url: str | None) -> str:
     if address.scheme not in ("http", "https") or ":" in host:  # what is like [::1] has brackets
         return ""
     # Without a user: https://news.example@evil.example/ leads to evil.example.
-    text = re.sub(r"""[^!#-;=?-Z_a-z~]|['()*`]""", _percent, str(address.with_user(None)))
+    text = re.sub(r"""[^!#-;=?-Z_a-z~]|['()*`@]""", _percent, str(address.with_user(None)))
     return text if len(text) <= LINK_CHARACTERS else ""
 
 

@@ -26,7 +26,10 @@ class _Message(Struct, frozen=True):
 
 
 class _Refused(Struct, frozen=True):
+    """What Discord says of a refusal. retry_after: seconds, to the millisecond."""
+
     code: int = 0
+    retry_after: float | None = None
 
 
 class DiscordChannel:
@@ -71,23 +74,27 @@ class DiscordChannel:
 
     def _check(self, answer: Answer) -> None:
         failure = self._http.refusal(answer)
-        if failure is not None and _code(answer) in (_UNKNOWN_WEBHOOK, _INVALID_TOKEN):
+        if failure is None:
+            return
+        said = _said(answer)
+        if said.code in (_UNKNOWN_WEBHOOK, _INVALID_TOKEN):
             raise Undeliverable(failure.code, failure.what, retryable=False, gone=True)
-        if failure is not None:
-            raise failure
+        if failure.retryable and failure.retry_after_s is None:
+            failure.retry_after_s = said.retry_after
+        raise failure
 
 
 def is_unknown_message(answer: Answer) -> bool:
     """Whether the message that was to be changed is not there any more."""
-    return answer.status == 404 and _code(answer) == _UNKNOWN_MESSAGE
+    return answer.status == 404 and _said(answer).code == _UNKNOWN_MESSAGE
 
 
-def _code(answer: Answer) -> int:
-    """Discord's own number for an error; 0 where it says none."""
+def _said(answer: Answer) -> _Refused:
+    """What Discord says of a refusal; nothing where the answer is not its own."""
     try:
-        return msgspec.json.decode(answer.body, type=_Refused).code
+        return msgspec.json.decode(answer.body, type=_Refused)
     except msgspec.MsgspecError:
-        return 0
+        return _Refused()
 
 
 def _message_id(answer: Answer) -> str | None:
