@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from msgspec import Struct
 from structlog.testing import capture_logs
 
@@ -56,55 +57,69 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-COMMON: dict[str, Any] = {"timeout_s": TIMEOUT_S, "allow_private": True}
 WORDS = templates({})
 
 
+LOCAL = "127.0.0.1"
+
+
+def common(host: str) -> dict[str, Any]:
+    return {"timeout_s": TIMEOUT_S, "allow_private": host == LOCAL}
+
+
+def at(receiver: HttpReceiver, host: str) -> str:
+    return receiver.url.replace(LOCAL, host)
+
+
 @asynccontextmanager
-async def webhook(sessions: Sessions) -> AsyncIterator[Rig]:
+async def webhook(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with WebhookReceiver(SECRET).serving() as receiver:
-        settings = WebhookSettings(url=f"{receiver.url}/hook", secret=SECRET, **COMMON)
+        settings = WebhookSettings(url=f"{at(receiver, host)}/hook", secret=SECRET, **common(host))
         yield Rig(WebhookChannel("desk", settings, sessions, now), receiver, False, 1)
 
 
 @asynccontextmanager
-async def ntfy(sessions: Sessions) -> AsyncIterator[Rig]:
+async def ntfy(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with NtfyReceiver("tk_1").serving() as receiver:
-        settings = NtfySettings(topic="desk", url=receiver.url, token="tk_1", **COMMON)
+        settings = NtfySettings(topic="desk", url=at(receiver, host), token="tk_1", **common(host))
         yield Rig(NtfyChannel("desk", settings, sessions, WORDS, now), receiver, True, 1)
 
 
 @asynccontextmanager
-async def slack(sessions: Sessions) -> AsyncIterator[Rig]:
+async def slack(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with SlackReceiver().serving() as receiver:
         settings = SlackSettings(
-            token="xoxb-1", channel="C1", api_url=f"{receiver.url}/api", **COMMON
+            token="xoxb-1", channel="C1", api_url=f"{at(receiver, host)}/api", **common(host)
         )
         yield Rig(SlackChannel("desk", settings, sessions, WORDS, now), receiver, True, 2)
 
 
 @asynccontextmanager
-async def slack_webhook(sessions: Sessions) -> AsyncIterator[Rig]:
+async def slack_webhook(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with SlackReceiver().serving() as receiver:
-        settings = SlackSettings(webhook_url=f"{receiver.url}/services/T1/B1/key", **COMMON)
+        settings = SlackSettings(
+            webhook_url=f"{at(receiver, host)}/services/T1/B1/key", **common(host)
+        )
         yield Rig(SlackChannel("desk", settings, sessions, WORDS, now), receiver, False, 2)
 
 
 @asynccontextmanager
-async def discord(sessions: Sessions) -> AsyncIterator[Rig]:
+async def discord(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with DiscordReceiver().serving() as receiver:
-        settings = DiscordSettings(url=f"{receiver.url}/api/webhooks/1/token", **COMMON)
+        settings = DiscordSettings(url=f"{at(receiver, host)}/api/webhooks/1/token", **common(host))
         yield Rig(DiscordChannel("desk", settings, sessions, WORDS, now), receiver, True, 2)
 
 
 @asynccontextmanager
-async def telegram(sessions: Sessions) -> AsyncIterator[Rig]:
+async def telegram(sessions: Sessions, host: str = LOCAL) -> AsyncIterator[Rig]:
     async with TelegramReceiver().serving() as receiver:
-        settings = TelegramSettings(token="1:A-b_c", chat="-100", api_url=receiver.url, **COMMON)
+        settings = TelegramSettings(
+            token="1:A-b_c", chat="-100", api_url=at(receiver, host), **common(host)
+        )
         yield Rig(TelegramChannel("desk", settings, sessions, WORDS, now), receiver, True, 2)
 
 
-KINDS: dict[str, Callable[[Sessions], AbstractAsyncContextManager[Rig]]] = {
+KINDS: dict[str, Callable[..., AbstractAsyncContextManager[Rig]]] = {
     rig.__name__: rig for rig in (webhook, ntfy, slack, slack_webhook, discord, telegram)
 }
 
@@ -171,6 +186,24 @@ async def test_a_redirect_is_not_followed(rig: Rig) -> None:
     failure = await failure_of(rig.channel.send(alert_event(), None))
     assert (failure.code, failure.retryable) == ("http_307", False)
     assert rig.receiver.requests == 1
+
+
+class Inside(AbstractResolver):
+    """Leads every name to this machine."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        return [ResolveResult(hostname=host, host=LOCAL, port=port, family=0, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_channel_connects_to_a_name_that_leads_into_our_network(kind: str) -> None:
+    async with open_sessions(Inside()) as sessions, KINDS[kind](sessions, "news.example") as rig:
+        failure = await failure_of(rig.channel.send(alert_event(), None))
+        assert (failure.code, failure.retryable) == ("address_refused", True)
+        assert rig.receiver.requests == 0
 
 
 async def test_an_update_and_a_retraction_are_seen(rig: Rig) -> None:

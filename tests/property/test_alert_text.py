@@ -137,6 +137,15 @@ def test_what_is_fitted_is_within_its_limit(words: str, limit: int, escape: obje
     assert len(fitted) <= limit + 10
     if len(escape(words)) <= limit + 10:
         assert fitted == escape(words)
+    else:
+        assert fitted.endswith("…")
+
+
+@given(st.text("'@*ab ", min_size=1), st.integers(10, 60))
+def test_what_is_cut_to_fit_keeps_what_there_is_room_for(words: str, limit: int) -> None:
+    """An escape makes at most six characters of one."""
+    fitted = text.fitted(words, limit, text.for_telegram)
+    assert len(fitted) == len(text.for_telegram(words)) or len(fitted) * 12 >= limit - 12
 
 
 @given(texts, st.integers(1, 3))

@@ -154,10 +154,13 @@ def cut(text: str, characters: int) -> str:
 
 
 def fitted(text: str, characters: int, escape: Callable[[str], str]) -> str:
-    """The text escaped, in at most so many characters; it is cut before it is escaped."""
+    """The text escaped, in at most so many characters; it is cut before it is escaped.
+
+    escape: makes text no shorter, and "…" is as it was.
+    """
     room = characters
     while len(escaped := escape(cut(text, room))) > characters:
-        room -= max(1, (len(escaped) - characters) // 2)
+        room = max(1, room * characters // len(escaped))
     return escaped
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from service.config import NtfySettings
 from service.events import AlertEvent
-from service.model import digest
 from workers.alerts.channels.guard import Sessions, address
 from workers.alerts.channels.http import Clock, Http
 from workers.alerts.rules import State
@@ -50,7 +49,7 @@ class NtfyChannel:
 
         The place is the same without a handle, so a second try is not seen as a second message.
         """
-        place = handle or digest(event.data.alert)
+        place = handle or event.data.alert
         text = text_of(event, self._templates)
         message = notification(text, self._topic, place, PRIORITIES[event.data.priority])
         answer = await self._http.ask_json("POST", self._url, message, self._headers)

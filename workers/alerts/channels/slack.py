@@ -84,9 +84,9 @@ class SlackChannel:
                     return None
         return await self._post(text)
 
-    async def _post(self, text: Text) -> str:
+    async def _post(self, text: Text) -> str | None:
         said = await self._call("chat.postMessage", {"channel": self._channel} | message(text))
-        return f"{said.channel}:{said.ts}"
+        return f"{said.channel}:{said.ts}" if said.channel and said.ts else None
 
     async def _update(self, text: Text, handle: str) -> str:
         channel, _, ts = handle.partition(":")
