@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.config import EmailSettings
 from service.events import AlertEvent
 from service.model import Entry, Paragraph
+from service.plain import plain
 from tests.alert_samples import alert_event
 from tests.receivers import discord as discord_receiver
 from tests.receivers.slack import shown
@@ -106,6 +108,15 @@ def test_a_mail_has_our_headers_alone(event: AlertEvent) -> None:
     assert plainly(read["Subject"]) == plainly(text.title)
     assert plainly(read.get_content()) == said(text)
     assert read["To"] == "b@b.example"
+
+
+@given(texts)
+@example("00000 00000000000000¡¡¡𐀀𐀀 ¡")
+def test_a_mail_s_subject_is_read_as_it_was(words: str) -> None:
+    encoded = email.subject(words)
+    assert encoded.isascii()
+    assert not re.search(r"\n[^ ]", encoded)
+    assert str(make_header(decode_header(encoded))) == plain(words)
 
 
 @given(alerts())

@@ -11,8 +11,9 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.charset import QP, Charset
+from email.header import Header
+from email.message import Message
 from email.utils import format_datetime
 
 import aiosmtplib
@@ -76,7 +77,7 @@ class EmailChannel:
             self._taken.popitem(last=False)
 
     async def _transmit(
-        self, message: EmailMessage, recipients: list[str]
+        self, message: Message, recipients: list[str]
     ) -> Mapping[str, SMTPResponse]:
         """One SMTP transaction. Returns the recipients that were refused. Raises Undeliverable."""
         settings = self._settings
@@ -117,15 +118,17 @@ def refusal(answer: SMTPResponse) -> Undeliverable:
     return Undeliverable(f"smtp_{answer.code}", what, retryable=answer.code < 500)
 
 
-def mail(event: AlertEvent, settings: EmailSettings, templates: Templates) -> EmailMessage:
+def mail(event: AlertEvent, settings: EmailSettings, templates: Templates) -> Message:
     """The message for an event: the same for every try, so that mail programs can tell it again."""
     text = text_of(event, templates)
     place = domain(settings.sender)
     root = _message_id(event.data.alert, place)
-    message = EmailMessage(policy=SMTP)
+    lines = (text.title, text.body, text.link)
+    message = Message()
+    message.set_payload("\n\n".join(filter(None, lines)) + "\n", _charset())
     message["From"] = settings.sender
     message["To"] = ", ".join(settings.recipients)
-    message["Subject"] = for_header(text.title)
+    message["Subject"] = subject(text.title)
     message["Date"] = format_datetime(datetime.fromisoformat(event.time))
     message["Message-ID"] = _message_id(event.id, place)
     if text.state != "raised":
@@ -133,9 +136,22 @@ def mail(event: AlertEvent, settings: EmailSettings, templates: Templates) -> Em
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers
     if event.data.priority == "high" and text.state == "raised":
         message["Importance"] = "high"
-    parts = (text.title, text.body, text.link)
-    message.set_content("\n\n".join(filter(None, parts)), cte="quoted-printable")
     return message
+
+
+def subject(title: str) -> str:
+    """A title as the value of a header, in ASCII (RFC 2047).
+
+    Header does it, because EmailMessage loses a space between words where it folds a line.
+    """
+    return Header(for_header(title), "utf-8", header_name="Subject").encode()
+
+
+def _charset() -> Charset:
+    """UTF-8 that can be read in the source too."""
+    charset = Charset("utf-8")
+    charset.body_encoding = QP
+    return charset
 
 
 def domain(mail_address: str) -> str:
