@@ -102,6 +102,15 @@ async def test_ntfy_makes_noise_once_and_leads_to_the_entry(sessions: Sessions) 
         assert (shown["priority"], shown["tags"]) == (2, ["x"])
 
 
+async def test_an_update_that_nobody_has_heard_before_makes_noise(sessions: Sessions) -> None:
+    async with NtfyReceiver().serving() as receiver:
+        settings = NtfySettings(topic="desk", url=receiver.url, **PRIVATE)
+        channel = NtfyChannel("desk", settings, sessions, WORDS, now)
+        await channel.send(alert_event("updated"), None)
+        ((_, shown),) = receiver.shown.items()
+        assert (shown["priority"], shown["tags"]) == (5, ["pencil2"])
+
+
 async def test_a_topic_that_is_closed_to_us_is_final(sessions: Sessions) -> None:
     async with NtfyReceiver("tk_1").serving() as receiver:
         settings = NtfySettings(topic="desk", url=receiver.url, token="tk_2", **PRIVATE)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 from msgspec import Struct
@@ -81,10 +81,10 @@ class HttpReceiver:
                 await self._ended.wait()
             case Fault.LOST:
                 await handler(request)
-        assert isinstance(request.transport, asyncio.Transport)
+        transport: Any = request.transport
         if fault is Fault.GARBAGE:
-            request.transport.write(b"no HTTP\r\n\r\n")
-            request.transport.close()
+            transport.write(b"no HTTP\r\n\r\n")
+            transport.close()
         else:
-            request.transport.abort()
+            transport.abort()
         return web.Response(status=503)

@@ -13,7 +13,7 @@ from workers.alerts.channels.http import Clock, Http
 from workers.alerts.rules import State
 from workers.alerts.text import Templates, Text, text_of
 
-# https://docs.ntfy.sh/publish/#message-priority. An update or a retraction makes no noise.
+# https://docs.ntfy.sh/publish/#message-priority. What changes a notification makes no noise.
 PRIORITIES = {"high": 5, "normal": 3}
 LATER_PRIORITY = 2
 # https://docs.ntfy.sh/emojis/: a tag that is an emoji's name is shown as that.
@@ -51,7 +51,9 @@ class NtfyChannel:
         """
         place = handle or event.data.alert
         text = text_of(event, self._templates)
-        message = notification(text, self._topic, place, PRIORITIES[event.data.priority])
+        # What nobody has heard of is news, also when it comes as an update.
+        priority = PRIORITIES[event.data.priority] if handle is None else LATER_PRIORITY
+        message = notification(text, self._topic, place, priority)
         answer = await self._http.ask_json("POST", self._url, message, self._headers)
         if failure := self._http.refusal(answer):
             raise failure
@@ -64,7 +66,7 @@ def notification(text: Text, topic: str, place: str, priority: int) -> dict[str,
         "topic": topic,
         "title": text.title,
         "message": text.body or text.title,
-        "priority": priority if text.state == "raised" else LATER_PRIORITY,
+        "priority": priority,
         "tags": [TAGS[text.state]],
         "sequence_id": place,
     }
