@@ -15,7 +15,7 @@ from tests.alert_samples import alert_event
 from tests.receivers.http import Fault
 from tests.receivers.smtp import PASSWORD, USER, MailReceiver, certificate
 from workers.alerts.channels import Undeliverable
-from workers.alerts.channels.email import EmailChannel
+from workers.alerts.channels.email import MAX_TRIES_FOR_A_FEW, EmailChannel
 from workers.alerts.text import templates
 
 ANA, BO = "ana@desk.example", "bo@desk.example"
@@ -112,6 +112,18 @@ async def test_who_has_taken_it_is_not_sent_it_again_for_another_s_sake(
     assert [recipient for recipient, _ in server.mailbox] == [ANA, BO]
 
 
+async def test_one_that_is_refused_for_ever_holds_up_nobody(server: MailReceiver) -> None:
+    """Else nobody would hear of a correction before the alert's deadline."""
+    server.refusals[BO] = ["452 4.2.2 Over quota"] * MAX_TRIES_FOR_A_FEW
+    both, event = channel(server, recipients=(ANA, BO)), alert_event()
+    for _ in range(MAX_TRIES_FOR_A_FEW - 1):
+        assert (await failure_of(both.send(event, None))).retryable
+    with capture_logs() as logs:
+        await both.send(event, None)
+    assert [(entry["recipient"], entry["reason"]) for entry in logs] == [(BO, "smtp_452")]
+    assert [recipient for recipient, _ in server.mailbox] == [ANA]
+
+
 async def test_one_that_is_refused_for_good_keeps_it_from_nobody(server: MailReceiver) -> None:
     server.refusals[BO] = ["550 5.1.1 No such user"]
     with capture_logs() as logs:
@@ -126,6 +138,19 @@ async def test_one_that_is_refused_for_good_keeps_it_from_nobody(server: MailRec
             "reason": "smtp_550",
         }
     ]
+
+
+async def test_one_that_is_refused_for_good_is_logged_though_another_has_to_wait(
+    server: MailReceiver,
+) -> None:
+    server.refusals = {ANA: ["550 5.1.1 No such user"] * 2, BO: ["451 4.7.1 Greylisted"]}
+    both, event = channel(server, recipients=(ANA, BO)), alert_event()
+    failure = await failure_of(both.send(event, None))
+    assert (failure.code, failure.retryable) == ("smtp_451", True)
+    with capture_logs() as logs:
+        await both.send(event, None)
+    assert [(entry["recipient"], entry["reason"]) for entry in logs] == [(ANA, "smtp_550")]
+    assert [recipient for recipient, _ in server.mailbox] == [BO]
 
 
 async def test_when_all_are_refused_for_good_it_is_final(server: MailReceiver) -> None:

@@ -25,7 +25,7 @@ from tests.receivers.push import PushService
 from workers import subscriptions as store
 from workers.alerts.channels import Undeliverable
 from workers.alerts.channels.guard import Sessions, open_sessions
-from workers.alerts.channels.push import PushChannel
+from workers.alerts.channels.push import MAX_TRIES_FOR_A_FEW, PushChannel
 from workers.alerts.text import templates
 from workers.subscriptions import Subscriptions, VapidKey, subscription, unpacked
 
@@ -166,6 +166,31 @@ async def test_who_has_taken_it_is_not_sent_it_again_for_another_s_sake(
     await push_channel(sessions, kept, allow_private=True).send(alert_event(), None)
     assert (slow.pushes, quick.pushes) == (2, 1)
     assert len(service.visible()) == 2
+
+
+async def test_one_that_never_takes_anything_holds_up_nobody(
+    service: PushService, kept: Subscriptions, channel: PushChannel
+) -> None:
+    """Nor does it say how long the others wait: it may be anybody's."""
+    (stuck, first), (_, second) = service.subscribe("a"), service.subscribe("b")
+    await kept.add(first)
+    await kept.add(second)
+    stuck.answer = Status(503, {"Retry-After": "999999"})
+    for _ in range(MAX_TRIES_FOR_A_FEW - 1):
+        failure = await failure_of(channel.send(alert_event(), None))
+        assert (failure.code, failure.retryable, failure.retry_after_s) == ("http_503", True, None)
+    with capture_logs() as logs:
+        await channel.send(alert_event(), None)
+    assert logs == [
+        {
+            "event": "push.given_up",
+            "log_level": "warning",
+            "subscriptions": 1,
+            "reason": "http_503",
+        }
+    ]
+    assert len(service.visible()) == 1
+    assert len(await kept.all()) == 2
 
 
 async def test_who_subscribes_later_hears_of_no_retraction_but_of_an_update(

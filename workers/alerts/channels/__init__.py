@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Protocol
 
 from service.errors import StoppressError
@@ -46,3 +47,24 @@ class Channel(Protocol):
         Raises Undeliverable.
         """
         ...
+
+
+class Stragglers:
+    """How often an event was tried again for the few who have not taken it, while others have.
+
+    Nobody may keep the next event from all others by never taking this one. It is counted in this
+    process alone, for the last MAX_EVENTS events.
+    """
+
+    MAX_EVENTS = 1000
+
+    def __init__(self, max_tries: int) -> None:
+        self._max_tries = max_tries
+        self._tries: OrderedDict[str, int] = OrderedDict()
+
+    def may_try_again(self, event_id: str) -> bool:
+        """Whether to try again for them; False once it was tried max_tries times."""
+        tries = self._tries[event_id] = self._tries.pop(event_id, 0) + 1
+        while len(self._tries) > self.MAX_EVENTS:
+            self._tries.popitem(last=False)
+        return tries < self._max_tries

@@ -23,13 +23,15 @@ from aiosmtplib.response import SMTPResponse
 from service.config import EmailSettings
 from service.events import AlertEvent
 from service.model import digest
-from workers.alerts.channels import Undeliverable
+from workers.alerts.channels import Stragglers, Undeliverable
 from workers.alerts.channels.guard import refused
 from workers.alerts.text import Templates, for_header, text_of
 
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # Events of which it is remembered who has taken them; more are never under way.
 MAX_TAKEN = 1000
+# About six minutes: more than servers ask for that put off whom they don't know.
+MAX_TRIES_FOR_A_FEW = 12
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -47,25 +49,25 @@ class EmailChannel:
         self._settings, self._templates = settings, templates
         self._tls = _tls(settings, f"alerts.email.{name}.ca_file")
         self._taken: OrderedDict[str, frozenset[str]] = OrderedDict()
+        self._stragglers = Stragglers(MAX_TRIES_FOR_A_FEW)
 
     async def send(self, event: AlertEvent, handle: str | None) -> None:
         """Send to all who have not taken this event yet. Raises Undeliverable.
 
-        A recipient that is refused for good is logged, where others are not; one that is refused
-        for now is tried again, alone.
+        A recipient that is refused for now is tried again, alone, a few times. One that is refused
+        for good, or for too long, is logged where others are not.
         """
         taken = self._taken.get(event.id, frozenset())
         waiting = [each for each in self._settings.recipients if each not in taken]
         message = mail(event, self._settings, self._templates)
         answers = await self._transmit(message, waiting)
+        if answers and len(answers) == len(self._settings.recipients):
+            raise refusal(min(answers.values(), key=lambda answer: answer.code))
         later = {each: answer for each, answer in answers.items() if answer.code < 500}
-        never = {each: answer for each, answer in answers.items() if answer.code >= 500}
-        if later:
+        if later and self._stragglers.may_try_again(event.id):
             self._remember(event, taken.union(each for each in waiting if each not in later))
             raise refusal(next(iter(later.values())))
-        if never and len(never) == len(waiting) and not taken:
-            raise refusal(next(iter(never.values())))
-        for each, answer in never.items():
+        for each, answer in answers.items():
             log.warning(
                 "recipient.refused", channel=self.name, recipient=each, reason=f"smtp_{answer.code}"
             )

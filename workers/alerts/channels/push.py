@@ -21,7 +21,7 @@ from service.config import PushSettings
 from service.errors import ConfigError
 from service.events import AlertEvent
 from service.model import digest
-from workers.alerts.channels import Undeliverable
+from workers.alerts.channels import Stragglers, Undeliverable
 from workers.alerts.channels.guard import Sessions, address
 from workers.alerts.channels.http import Clock, Http
 from workers.alerts.rules import state_of
@@ -29,7 +29,9 @@ from workers.alerts.text import Templates, Text, cut, text_of
 from workers.consumer import REDIS_ERRORS
 from workers.subscriptions import PushSubscription, Subscriptions, VapidKey, unpacked
 
-PARALLEL_PUSHES = 32
+PARALLEL_PUSHES = 200
+# About a minute, when a push service does not answer at all.
+MAX_TRIES_FOR_A_FEW = 5
 # RFC 8291 section 4: 3993 bytes fit. So many characters do, also in JSON and of four bytes each.
 BODY_CHARACTERS = 500
 # RFC 8292 section 2: at most 24 hours.
@@ -68,13 +70,14 @@ class PushChannel:
         self._http = Http(session, timeout_s=settings.timeout_s, now=now)
         self._subscriptions = subscriptions
         self._slots = asyncio.Semaphore(PARALLEL_PUSHES)
+        self._stragglers = Stragglers(MAX_TRIES_FOR_A_FEW)
 
     async def send(self, event: AlertEvent, handle: str | None) -> None:
         """Push to every subscription that has not taken this event.
 
         A retraction goes to those that took something of the alert. One whose push service says
-        that it is no more is removed. Raises Undeliverable when any may take it later, or when all
-        refused it.
+        that it is no more is removed. Raises Undeliverable when any may take it later, a few times
+        while others have taken it, or when all refused it.
         """
         try:
             key = await self._subscriptions.vapid_key()
@@ -84,11 +87,21 @@ class PushChannel:
             failures = [failure for failure in await asyncio.gather(*tries) if failure]
         except REDIS_ERRORS as error:
             raise Undeliverable("redis_unreachable", str(error), retryable=True) from error
+        if failures:
+            self._judge(event, failures, anyone_has or len(failures) < len(waiting))
+
+    def _judge(self, event: AlertEvent, failures: list[Undeliverable], anyone_has: bool) -> None:
+        """Raise what follows from the failures, if anything does."""
         passing = [failure for failure in failures if failure.retryable]
-        if passing:
-            raise max(passing, key=lambda failure: failure.retry_after_s or 0.0)
-        if failures and len(failures) == len(waiting) and not anyone_has:
-            raise failures[0]
+        if not anyone_has:
+            raise min(passing or failures, key=lambda failure: failure.retry_after_s or 0.0)
+        if not passing:
+            return
+        # How long one of them asks us to wait is not for all others to wait.
+        first = passing[0]
+        if self._stragglers.may_try_again(event.id):
+            raise Undeliverable(first.code, first.what, retryable=True)
+        log.warning("push.given_up", subscriptions=len(passing), reason=first.code)
 
     async def _waiting(self, event: AlertEvent) -> tuple[list[PushSubscription], bool]:
         """Who is to get this event, and whether anybody has it already."""
