@@ -179,8 +179,10 @@ MEANINGS = {
     "gateway.max_subscribers": "feed connections at once; more are refused",
     "gateway.max_message_bytes": "largest message that a subscriber may send",
     "alerts.console": "print alerts to standard output",
-    "alerts.webhooks.NAME.url": "where alerts are posted to",
-    "alerts.webhooks.NAME.timeout_s": "longest time that one try may take",
+    "alerts.templates.title": "the headline that people see",
+    "alerts.templates.raised": "the text below it",
+    "alerts.templates.updated": "the text below it on an update",
+    "alerts.templates.retracted": "the text below it on a retraction",
     "log.level": "the least that is logged, to standard error",
     "log.format": "`auto`: coloured lines on a terminal, JSON elsewhere",
     "pages.url": "the page's address",
@@ -198,6 +200,11 @@ MEANINGS = {
     "pages.css.head_title": "the page's title",
     "pages.css.head_summary": "the page's summary",
     "pages.css.ended": "what the page shows once coverage is over",
+}
+# Of every channel that has it.
+OF_CHANNELS = {
+    "timeout_s": "longest time that one try may take",
+    "allow_private": "it may be in a private network; without it only public addresses are used",
 }
 _NAMES = {types.FloatType: "number", types.IntType: "whole number", types.BoolType: "boolean"}
 
@@ -220,7 +227,10 @@ def settings() -> list[Setting]:
         rows += _section(f"{name}.", kind)
     rows += _section("gateway.keys.NAME.", config.KeySettings)
     rows += _section("gateway.jwt.", config.JwtSettings)
-    rows += _section("alerts.webhooks.NAME.", config.WebhookSettings)
+    rows += _section("alerts.push.", config.PushSettings)
+    rows += _section("alerts.templates.", config.TemplateSettings)
+    for table, kind in config.CHANNELS.items():
+        rows += _section(f"alerts.{table}.NAME.", kind)
     rows += _section("pages.", config.PageSettings)
     return rows + list(_section("pages.css.", model.Selectors))
 
@@ -238,7 +248,7 @@ def _section(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
         fits = settable and field.name not in config.TABLES
         variable = f"STOPPRESS_{name}".replace(".", "_").upper() if fits else ""
         shown, allowed = _kind(field.type)
-        meaning = MEANINGS.get(name) or said[field.name]
+        meaning = MEANINGS.get(name) or said.get(field.name) or OF_CHANNELS[field.name]
         yield Setting(name, variable, shown, _default(field), allowed, meaning)
 
 

@@ -174,12 +174,140 @@ class GatewaySettings(_Section, frozen=True):
             raise ValueError("tls_key needs tls_cert")
 
 
+ChannelName = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
+# It stands in a header or an address: no space, no control character.
+Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,500}$")]
+MailAddress = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+$")]
+Template = Annotated[str, Meta(min_length=1, max_length=1000)]
+WebhookSecret = Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+
+
 class WebhookSettings(_Section, frozen=True):
-    """A receiver of Standard Webhooks. secret: `whsec_` and the base64 of 24 to 64 bytes."""
+    """A receiver of Standard Webhooks.
+
+    url: where alerts are posted to. secret: `whsec_` and the base64 of 24 to 64 bytes.
+    earlier_secrets: such secrets that the receiver may still hold; each signs every request too.
+    """
 
     url: HttpUrl
-    secret: Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
+    secret: WebhookSecret
+    earlier_secrets: tuple[WebhookSecret, ...] = ()
     timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class NtfySettings(_Section, frozen=True):
+    """A topic of ntfy.
+
+    topic: whoever knows its name can read it. url: the server. token: an access token, where the
+    server asks for one.
+    """
+
+    topic: Annotated[str, Meta(pattern=r"^[-_A-Za-z0-9]{1,64}$")]
+    url: HttpUrl = "https://ntfy.sh"
+    token: Secret | None = None
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class SlackSettings(_Section, frozen=True):
+    """A channel of Slack: either token and channel, or webhook_url.
+
+    token: of a bot with the scope chat:write. channel: its id, such as C0123456789. webhook_url:
+    of an incoming webhook; its messages can't be changed. api_url: where Slack's Web API is.
+    """
+
+    token: Secret | None = None
+    channel: Annotated[str, Meta(pattern=r"^[A-Za-z0-9#_-]{1,80}$")] | None = None
+    webhook_url: HttpUrl | None = None
+    api_url: HttpUrl = "https://slack.com/api"
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        as_app = self.token is not None and self.channel is not None
+        is_half = (self.token is None) != (self.channel is None)
+        if is_half or as_app == (self.webhook_url is not None):
+            raise ValueError("give either token and channel, or webhook_url")
+
+
+class DiscordSettings(_Section, frozen=True):
+    """A channel of Discord. url: of its webhook."""
+
+    url: HttpUrl
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class TelegramSettings(_Section, frozen=True):
+    """A chat of Telegram.
+
+    token: of a bot that may write there. chat: its number as text, or @ and a channel's name.
+    api_url: where the Bot API is.
+    """
+
+    token: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_:-]+$")]
+    chat: Annotated[str, Meta(pattern=r"^(-?[0-9]+|@[A-Za-z0-9_]+)$")]
+    api_url: HttpUrl = "https://api.telegram.org"
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class EmailSettings(_Section, frozen=True):
+    """Recipients of e-mail, and the server that takes it.
+
+    host: of an SMTP server. sender, recipients: addresses. security: STARTTLS, TLS from the start,
+    or none. port: 587, 465 or 25 by it, where none is given. username, password: for the server.
+    ca_file: certificates that it is checked against, instead of the system's.
+    """
+
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}$")]
+    sender: MailAddress
+    recipients: Annotated[tuple[MailAddress, ...], Meta(min_length=1, max_length=50)]
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+    timeout_s: Seconds = 30.0
+
+    def __post_init__(self) -> None:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        if self.password is not None and self.security == "none":
+            raise ValueError('a password is not sent in the clear: security = "none" has none')
+
+
+class AppriseSettings(_Section, frozen=True):
+    """A destination of Apprise. url: of one service, as Apprise writes it."""
+
+    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    timeout_s: Seconds = 30.0
+
+
+class PushSettings(_Section, frozen=True):
+    """Web Push, to the browsers that subscribed.
+
+    contact: mailto: or https: address of whoever runs this, for the push services. ttl_s: for so
+    long an update or retraction waits for a device that is off.
+    """
+
+    contact: Annotated[str, Meta(pattern=r"^(mailto:[!-~]+@[!-~]+|https://[!-~]+)$")]
+    ttl_s: Annotated[int, Meta(ge=1, le=2_419_200)] = 86_400
+    timeout_s: Seconds = 10.0
+    allow_private: bool = False
+
+
+class TemplateSettings(_Section, frozen=True):
+    """What is said to people, with fields in braces.
+
+    title: the headline. raised, updated, retracted: the text below it.
+    """
+
+    title: Template | None = None
+    raised: Template | None = None
+    updated: Template | None = None
+    retracted: Template | None = None
 
 
 class AlertSettings(_Section, frozen=True):
@@ -187,13 +315,22 @@ class AlertSettings(_Section, frozen=True):
 
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
-    webhooks: a table for each receiver, by name.
+    webhooks, ntfy, slack, discord, telegram, email, apprise: a table for each receiver, by name.
+    push: Web Push, where it is given. templates: what is said.
     """
 
     console: bool = True
     deadline_s: Seconds = 3600.0
     claim_after_s: Seconds = 30.0
-    webhooks: dict[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")], WebhookSettings] = {}
+    push: PushSettings | None = None
+    templates: TemplateSettings = field(default_factory=TemplateSettings)
+    webhooks: dict[ChannelName, WebhookSettings] = {}
+    ntfy: dict[ChannelName, NtfySettings] = {}
+    slack: dict[ChannelName, SlackSettings] = {}
+    discord: dict[ChannelName, DiscordSettings] = {}
+    telegram: dict[ChannelName, TelegramSettings] = {}
+    email: dict[ChannelName, EmailSettings] = {}
+    apprise: dict[ChannelName, AppriseSettings] = {}
 
 
 class LogSettings(_Section, frozen=True):
@@ -245,12 +382,23 @@ SECTIONS: dict[str, type[_Section]] = {
     for name, kind in get_type_hints(Settings).items()
     if isinstance(kind, type) and issubclass(kind, _Section)
 }
+# The tables [alerts.KEY.NAME], each a channel.
+CHANNELS: dict[str, type[_Section]] = {
+    "webhooks": WebhookSettings,
+    "ntfy": NtfySettings,
+    "slack": SlackSettings,
+    "discord": DiscordSettings,
+    "telegram": TelegramSettings,
+    "email": EmailSettings,
+    "apprise": AppriseSettings,
+}
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
 TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins", "trusted_proxies"})
+TABLES = frozenset({*CHANNELS, "push", "templates", "keys", "jwt", "allowed_origins"})
 DEFAULT_FILE = "stoppress.toml"
 
 
@@ -367,7 +515,9 @@ def _fields_at(name: str) -> str:
     kinds: dict[str, type[Struct]] = {
         "": Settings,
         **SECTIONS,
-        "alerts.webhooks": WebhookSettings,
+        **{f"alerts.{table}": kind for table, kind in CHANNELS.items()},
+        "alerts.push": PushSettings,
+        "alerts.templates": TemplateSettings,
         "pages": PageSettings,
         "pages.css": Selectors,
         "css": Selectors,

@@ -182,6 +182,7 @@ console = {str(console).lower()}
 [alerts.webhooks.demo]
 url = "{hook}"
 secret = "{SECRET}"
+allow_private = true
 [log]
 level = "error"
 """

@@ -71,6 +71,20 @@ class Keys(Struct, frozen=True):
         """Counter that fencing tokens are drawn from."""
         return self._key("page", page, "fence")
 
+    @property
+    def push_subscriptions(self) -> str:
+        """Hash: id of a push subscription to its JSON."""
+        return self._key("push", "subscriptions")
+
+    @property
+    def push_key(self) -> str:
+        """String: the private key that pushes are signed with. Lost, all must subscribe anew."""
+        return self._key("push", "key")
+
+    def push_taken(self, alert: str) -> str:
+        """Hash: id of a push subscription to the last event of an alert that was taken for it."""
+        return self._key("push", "taken", alert)
+
     def ledger(self, alert: str) -> str:
         """Hash: the state of an alert and of its delivery on every channel."""
         return self._key("alert", alert)

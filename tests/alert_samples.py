@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from aiohttp import web
 from standardwebhooks import Webhook
@@ -25,6 +26,7 @@ from service.events import (
     from_json,
 )
 from service.model import Entry, PageRef
+from workers.alerts.rules import Change, Raise, decide
 
 PAGE = PageRef(id="ukraine", url="https://news.example/live/1", title="War in Ukraine")
 WAIT_S = 20.0
@@ -71,6 +73,23 @@ def entry_event(
     (event,) = chain([change], sequence=sequence - 1, previousid=None, at=at)
     assert isinstance(event, EntryEvent)
     return event
+
+
+def alert_event(kind: str = "raised", **given: Any) -> AlertEvent:
+    """An alert event about an entry; updated by a figure, retracted by its withdrawal.
+
+    given: as for entry_event.
+    """
+    figure = Significance(kind="figure", evidence=("9 killed → 12 killed",))
+    events = {
+        "raised": {"kind": "published"},
+        "updated": {"kind": "edited", "significance": figure, "changed": ("body",), "sequence": 2},
+        "retracted": {"kind": "removed", "sequence": 3},
+    }
+    event = entry_event(**(events[kind] | given))
+    decision = decide(event, event.observed_at, 3600)
+    assert isinstance(decision, Raise | Change)
+    return decision.event
 
 
 def page_event() -> PageEvent:

@@ -21,7 +21,7 @@ from service.events import AlertEvent, EntryEvent, Event, Significance, from_fie
 from service.keys import Keys
 from tests.alert_samples import Receiver, entry_event, until
 from workers.alerts.ledger import Ledger
-from workers.alerts.rules import BREAKING, Raise, alert_id, decide
+from workers.alerts.rules import BREAKING, Change, Raise, alert_id, decide
 from workers.alerts.worker import alerts_worker
 
 MAX_EVENTS = 1000
@@ -90,8 +90,14 @@ def start(redis_url: str, keys: Keys, receiver: Receiver, clock: Clock) -> Start
     return run
 
 
+def webhook_settings(receiver: Receiver, **settings: Any) -> WebhookSettings:
+    return WebhookSettings(url=receiver.url, secret=Receiver.SECRET, allow_private=True, **settings)
+
+
 def alert_settings(receiver: Receiver, **settings: Any) -> AlertSettings:
-    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=5)
+    webhook = WebhookSettings(
+        url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=5
+    )
     return AlertSettings(**{"console": False, "webhooks": {"ops": webhook}} | settings)
 
 
@@ -479,8 +485,10 @@ async def test_a_hanging_receiver_delays_neither_the_console_nor_another_receive
     receiver.always = Receiver.HANG
     async with Receiver().serving() as other:
         webhooks = {
-            "ops": WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=600),
-            "other": WebhookSettings(url=other.url, secret=Receiver.SECRET),
+            "ops": WebhookSettings(
+                url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=600
+            ),
+            "other": webhook_settings(other),
         }
         async with start(console=True, webhooks=webhooks):
             events = [entry_event(entry=f"e{n}", sequence=n) for n in range(1, 21)]
@@ -503,7 +511,9 @@ async def test_a_receiver_that_does_not_answer_in_time_is_retried(
     redis: Redis, keys: Keys, start: Start, receiver: Receiver, logs: list[EventDict]
 ) -> None:
     receiver.answers = [Receiver.HANG]
-    webhook = WebhookSettings(url=receiver.url, secret=Receiver.SECRET, timeout_s=0.2)
+    webhook = WebhookSettings(
+        url=receiver.url, secret=Receiver.SECRET, allow_private=True, timeout_s=0.2
+    )
     async with start(webhooks={"ops": webhook}):
         await publish(redis, keys, entry_event())
         await settle_after(redis, keys, receiver, 2)
@@ -560,6 +570,26 @@ async def test_the_ledger_is_not_kept_for_ever(
     assert ledger[b"state"] == b"raised"
     assert ledger[b"webhook:ops:state"] == b"delivered"
     assert ledger[b"webhook:ops:attempts"] == b"1"
+
+
+async def test_what_a_channel_returns_is_given_to_its_next_try_of_the_same_alert(
+    redis: Redis, keys: Keys
+) -> None:
+    """Each channel has its own, also one that is named as the ledger's own fields are."""
+    now = datetime.now(UTC)
+    raising, change = (decide(event, now, 3600) for event in (entry_event(), edited(2)))
+    assert isinstance(raising, Raise)
+    assert isinstance(change, Change)
+    ledger = Ledger(redis, keys, max_events=MAX_EVENTS)
+    await ledger.raise_alert(raising.event, now)
+    await ledger.change(change.event)
+    for channel in ("slack:done", "slack:desk"):
+        assert (await ledger.reserve(raising.event, channel, now)).handle is None
+        await ledger.delivered(raising.event, channel, f"C1:{channel}", now)
+        assert (await ledger.before(change.event, channel)).was_told
+        assert (await ledger.reserve(change.event, channel, now)).handle == f"C1:{channel}"
+        await ledger.delivered(change.event, channel, None, now)
+        assert (await ledger.reserve(change.event, channel, now)).handle == f"C1:{channel}"
 
 
 async def test_redis_that_is_down_at_start_is_one_named_error(

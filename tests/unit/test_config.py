@@ -58,6 +58,9 @@ def test_a_secret_can_stay_in_the_environment(tmp_path: Path) -> None:
         ("[gateway]\nport = 99999", "gateway.port: expected `int` <= 65535"),
         ("[[pages]]\nurl = 'ftp://x'", r"pages.*url: expected `str` matching"),
         ("[poll\n", "not valid TOML"),
+        ("[alerts.slack.x]\ntoken = 'a'", "alerts.slack.*: give either token and channel, or web"),
+        ("[alerts.ntfy.x]\ntopic = 'a b'", "alerts.ntfy.*topic: expected `str` matching"),
+        ("[alerts.templates]\nraise = 'a'", r"allowed: title, raised, updated, retracted\)"),
         (f"[alerts.webhooks.x]\nurl='http://x'\nsecret='{SECRET}'\nfoo=1", "allowed: url, secret"),
     ],
 )

@@ -177,10 +177,12 @@ def test_what_the_example_settings_show_in_comments_is_accepted_too(tmp_path: Pa
     shown = re.sub(r"^# (?=\[|\w+ = )", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
     path = tmp_path / "stoppress.toml"
     path.write_text(shown, "utf-8")
-    settings = config.load(path, {"DESK_WEBHOOK_SECRET": "whsec_" + "A" * 32}, {})
+    environ = {"DESK_WEBHOOK_SECRET": "whsec_" + "A" * 32, "NTFY_TOPIC": "desk"}
+    settings = config.load(path, environ, {})
     assert settings.poll.contact
     assert settings.pages
     assert settings.alerts.webhooks
+    assert settings.alerts.ntfy
 
 
 def test_every_metric_of_the_alert_rules_exists() -> None:

@@ -3,7 +3,8 @@
 Fields: `state` (raised, updated, retracted, or why it never will be raised: baseline, uncertain,
 expired), `event`, `rule`, `raised_at`; `done:<event>`, a number, for each later change; for each
 channel `<channel>:state` (sending, delivered, dead), `:attempts`, `:sending_at`, `:delivered_at`,
-`:reason`, for what came after the raising as `<channel>:<event>:state` and so on. A try is recorded
+`:reason`, for what came after the raising as `<channel>:<event>:state` and so on; and once for the
+whole alert `<channel>:handle`, the channel's name of the message that people see. A try is recorded
 before it is made and again after, so that after a crash it is known what may have been sent.
 Decides nothing.
 """
@@ -36,11 +37,13 @@ SETTLED = ("delivered", "dead")
 class Reservation(Struct, frozen=True):
     """state: sending when a try may be made now, else how the event was settled before.
 
-    attempt: the number of this try, from 1; when settled, of the last one.
+    attempt: the number of this try, from 1; when settled, of the last one. handle: what the channel
+    last returned for this alert.
     """
 
     state: ChannelState
     attempt: int
+    handle: str | None
 
 
 class Before(Struct, frozen=True):
@@ -107,7 +110,9 @@ class Ledger:
         """How far a channel is with what came before this event of an alert."""
         found = await _answer(self._redis.hgetall(self._keys.ledger(event.data.alert)))
         fields = {key.decode(): value.decode() for key, value in found.items()}
-        changes = {k.removeprefix("done:"): int(v) for k, v in fields.items() if "done:" in k}
+        changes = {
+            k.removeprefix("done:"): int(v) for k, v in fields.items() if k.startswith("done:")
+        }
         own = changes.get(event.id, 0)
         earlier = [f"{channel}:{key}" for key, number in changes.items() if number < own]
         first, *states = (fields.get(f"{place}:state") for place in (channel, *earlier))
@@ -130,16 +135,22 @@ class Ledger:
         """Record a try before it is made; nothing when the event is settled on this channel."""
         answer = await self._reserve(
             keys=[self._keys.ledger(event.data.alert)],
-            args=[_place(event, channel), rfc3339(now), KEEP_S],
+            args=[_place(event, channel), rfc3339(now), KEEP_S, f"{channel}:handle"],
         )
-        return msgspec.convert({"state": answer[0].decode(), "attempt": answer[1]}, Reservation)
+        state, attempt, handle = answer
+        found = {"state": state.decode(), "attempt": attempt, "handle": handle and handle.decode()}
+        return msgspec.convert(found, Reservation)
 
-    async def delivered(self, event: AlertEvent, channel: str, now: datetime) -> None:
-        """Record that a try succeeded."""
+    async def delivered(
+        self, event: AlertEvent, channel: str, handle: str | None, now: datetime
+    ) -> None:
+        """Record that a try succeeded. handle: what the channel returned; None leaves the last."""
         ledger, place = self._keys.ledger(event.data.alert), _place(event, channel)
-        settled = (f"{place}:state", "delivered", f"{place}:delivered_at", rfc3339(now))
+        settled = {f"{place}:state": "delivered", f"{place}:delivered_at": rfc3339(now)}
+        if handle is not None:
+            settled[f"{channel}:handle"] = handle
         async with self._redis.pipeline(transaction=True) as step:
-            step.hset(ledger, items=list(settled))
+            step.hset(ledger, items=[part for field in settled.items() for part in field])
             step.expire(ledger, KEEP_S)
             await step.execute()
 

@@ -15,11 +15,10 @@ from contextlib import AsyncExitStack
 from datetime import datetime
 from functools import partial
 
-import aiohttp
+import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from service import __version__
 from service.config import AlertSettings
 from service.errors import CorruptionError, StoreError
 from service.events import AlertEvent, CanaryEvent, Event, from_fields
@@ -27,10 +26,20 @@ from service.keys import Keys
 from service.observability import ALERTS, CANARY, DEAD, DELIVERIES
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.channels.console import ConsoleChannel
+from workers.alerts.channels.discord import DiscordChannel
+from workers.alerts.channels.email import EmailChannel
+from workers.alerts.channels.gate import Gate
+from workers.alerts.channels.guard import Sessions, open_sessions
+from workers.alerts.channels.ntfy import NtfyChannel
+from workers.alerts.channels.push import PushChannel
+from workers.alerts.channels.slack import SlackChannel
+from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
-from workers.alerts.ledger import Before, Ledger
+from workers.alerts.ledger import Before, Ledger, Reservation
 from workers.alerts.rules import Change, Raise, Silence, Suppress, decide, state_of
+from workers.alerts.text import templates
 from workers.consumer import REDIS_ERRORS, Consumer, Fields, backoff_s, process_name
+from workers.subscriptions import Subscriptions
 
 Clock = Callable[[], datetime]
 Sleep = Callable[[float], Awaitable[None]]
@@ -133,14 +142,14 @@ class Delivery:
         if self._left_s(event) <= 0:
             await self._give_up(event, "expired", "not delivered before its deadline")
             return
-        while (attempt := await self._reserve(event)) is not None:
-            failure = await self._try(event, attempt)
+        while (reserved := await self._reserve(event)) is not None:
+            failure = await self._try(event, reserved)
             if failure is None:
                 return
             if not failure.retryable or self._left_s(event) <= 0:
                 await self._give_up(event, failure.code, failure.what)
                 return
-            await self._back_off(event, attempt, failure)
+            await self._back_off(event, reserved.attempt, failure)
 
     async def _is_wanted(self, event: AlertEvent) -> bool:
         """Whether this channel is to hear of it, once it is through with what came before.
@@ -164,34 +173,34 @@ class Delivery:
         raised_at = before.raised_at
         return before.is_raised or raised_at is None or self._now() > raised_at + allowed
 
-    async def _reserve(self, event: AlertEvent) -> int | None:
-        """The number of the try that may be made now; None when the alert is settled here."""
+    async def _reserve(self, event: AlertEvent) -> Reservation | None:
+        """The try that may be made now; None when the alert is settled here."""
         reservation = await self._ledger.reserve(event, self.channel.name, self._now())
         if reservation.state == "sending":
             self._checkpoint("alert.reserved")
-            return reservation.attempt
+            return reservation
         log.debug("alert.suppressed", **self._about(event), reason=f"{reservation.state}_before")
         return None
 
-    async def _try(self, event: AlertEvent, attempt: int) -> Undeliverable | None:
+    async def _try(self, event: AlertEvent, reserved: Reservation) -> Undeliverable | None:
         try:
-            await self.channel.send(event)
+            handle = await self.channel.send(event, reserved.handle)
         except Undeliverable as failure:
             return failure
         self._checkpoint("alert.sent")
         lag_ms = _lag_ms(event, self._now())
-        await self._record(event)
+        await self._record(event, handle)
         self._checkpoint("alert.recorded")
         DELIVERIES.labels(channel=self.channel.name, outcome="delivered").inc()
-        log.info("alert.delivered", **self._about(event), attempt=attempt, lag_ms=lag_ms)
+        log.info("alert.delivered", **self._about(event), attempt=reserved.attempt, lag_ms=lag_ms)
         return None
 
-    async def _record(self, event: AlertEvent) -> None:
+    async def _record(self, event: AlertEvent, handle: str | None) -> None:
         """Record a success, however long Redis is away: to handle it anew would send it twice."""
         failures = 0
         while True:
             try:
-                await self._ledger.delivered(event, self.channel.name, self._now())
+                await self._ledger.delivered(event, self.channel.name, handle, self._now())
                 return
             except REDIS_ERRORS:
                 failures += 1
@@ -240,14 +249,27 @@ def _lag_ms(event: AlertEvent, now: datetime) -> int:
 
 
 def open_channels(
-    settings: AlertSettings, session: aiohttp.ClientSession, now: Clock
+    settings: AlertSettings, sessions: Sessions, now: Clock, subscriptions: Subscriptions
 ) -> list[Channel]:
     """The channels that the settings name. Raises ConfigError."""
-    channels: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
-    channels += [
-        WebhookChannel(name, webhook, session, now) for name, webhook in settings.webhooks.items()
+    words = templates(msgspec.to_builtins(settings.templates))
+    shared = (sessions, words, now)
+    remote: list[Channel] = [
+        *(WebhookChannel(name, each, sessions, now) for name, each in settings.webhooks.items()),
+        *(NtfyChannel(name, each, *shared) for name, each in settings.ntfy.items()),
+        *(SlackChannel(name, each, *shared) for name, each in settings.slack.items()),
+        *(DiscordChannel(name, each, *shared) for name, each in settings.discord.items()),
+        *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
+        *(EmailChannel(name, each, words) for name, each in settings.email.items()),
     ]
-    return channels
+    if settings.apprise:  # it takes half a second to load
+        from workers.alerts.channels.apprise import AppriseChannel
+
+        remote += [AppriseChannel(name, each, words) for name, each in settings.apprise.items()]
+    if settings.push is not None:
+        remote.append(PushChannel(settings.push, *shared, subscriptions))
+    console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
+    return [*console, *(Gate(channel) for channel in remote)]
 
 
 async def alerts_worker(
@@ -266,18 +288,18 @@ async def alerts_worker(
     redis_factory: makes a client that answers bytes; called once for each consumer and closed here.
     max_events: about how many events the alerts stream keeps.
     ready: called when the groups are there; what happens after that is not missed.
-    Raises ConfigError for a webhook that can't be used, StoreError when Redis can't be used at
+    Raises ConfigError for a channel that can't be used, StoreError when Redis can't be used at
     start; later it is retried.
     """
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(_session())
-        channels = open_channels(settings, session, now)
+        sessions = await stack.enter_async_context(open_sessions())
 
         def client() -> Redis:
             redis = redis_factory()
             stack.push_async_callback(redis.aclose)
             return redis
 
+        channels = open_channels(settings, sessions, now, Subscriptions(client(), keys))
         ledger = Ledger(client(), keys, max_events=max_events)
         raising = Raising(ledger, deadline_s=settings.deadline_s, now=now, checkpoint=checkpoint)
         deliveries = [
@@ -290,15 +312,6 @@ async def alerts_worker(
         async with asyncio.TaskGroup() as tasks:
             for consumer in consumers:
                 tasks.create_task(consumer.run())
-
-
-def _session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        # Each channel bounds its connections itself, so that one can't starve another.
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"Stoppress/{__version__}"},
-    )
 
 
 def _consumers(

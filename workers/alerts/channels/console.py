@@ -59,7 +59,7 @@ class ConsoleChannel:
         self._console = Console(file=stdout, highlight=False)
         self._zone = zone
 
-    async def send(self, event: AlertEvent) -> None:
+    async def send(self, event: AlertEvent, handle: str | None = None) -> None:
         """Write the line, in a thread: a reader that doesn't read must not delay other channels."""
         try:
             text = line(event, self._zone)
