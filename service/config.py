@@ -397,8 +397,9 @@ NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
-TABLES = frozenset({"webhooks", "keys", "jwt", "allowed_origins", "trusted_proxies"})
-TABLES = frozenset({*CHANNELS, "push", "templates", "keys", "jwt", "allowed_origins"})
+TABLES = frozenset(
+    {*CHANNELS, "push", "templates", "keys", "jwt", "allowed_origins", "trusted_proxies"}
+)
 DEFAULT_FILE = "stoppress.toml"
 
 
