@@ -287,6 +287,19 @@ async def test_a_wrong_question_is_answered_with_what_is_wrong(
     assert (answered, msgspec.json.decode(body)["code"]) == (status, code)
 
 
+async def test_what_a_key_may_see_is_kept_by_no_shared_cache(desk: Desk) -> None:
+    await desk.publish(1)
+    locked = GatewaySettings(port=0, keys={"desk": KeySettings(secret="k" * 24)})
+    async with desk.serving(locked), aiohttp.ClientSession() as session:
+        headers = {"Authorization": f"Bearer {'k' * 24}"}
+        async with session.get(f"{desk.gateway}/v1/events", headers=headers) as response:
+            at = (await response.json())["cursor"]
+        await desk.publish(2, 3)
+        url = f"{desk.gateway}/v1/events?cursor={at}&limit=2"
+        async with session.get(url, headers=headers) as response:
+            assert response.headers["Cache-Control"].startswith("private, ")
+
+
 async def test_a_cursor_ahead_of_the_stream_is_gone(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():

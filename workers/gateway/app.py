@@ -157,8 +157,9 @@ class Gateway:
         wait_s = number(request, "wait", default=0, most=MAX_WAIT_S)
         limit = number(request, "limit", default=BATCH, most=BATCH, least=1)
         found = await self._hub.catch_up(subscription, resume, limit=limit, wait_s=wait_s)
-        # What follows a cursor is the same for ever once it fills the answer.
-        held = "public, max-age=31536000, immutable" if len(found.events) == limit else "no-store"
+        # What follows a cursor is the same for ever once it fills the answer, for who may see it.
+        whose = "private" if request[GRANT].name else "public"
+        held = f"{whose}, max-age=31536000, immutable" if len(found.events) == limit else "no-store"
         return answer(found, headers={"Cache-Control": held})
 
     def _admitted(self, request: web.Request) -> Whose:
