@@ -170,7 +170,7 @@ async def test_python_subscribes_and_reads_the_stream(stage: Stage) -> None:
 async def test_a_browser_subscribes(stage: Stage, browser: Browser) -> None:
     page = await browser.new_page()
     await page.goto(stage.gateway)
-    async with page.expect_console_message(lambda m: "stoppress.entry" in m.text, timeout=20_000):
+    async with page.expect_console_message(lambda m: "stoppress.entry" in m.text, timeout=60_000):
         await page.evaluate(f"() => {{{stage.here(block('const feed'))}}}")
 
 

@@ -11,10 +11,13 @@ import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
@@ -23,7 +26,7 @@ from redis.asyncio import Redis
 
 import workers.gateway
 from service.client import Subscription, subscribe
-from service.config import GatewaySettings
+from service.config import GatewaySettings, KeySettings
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import StoppressError, SubscriberError
 from service.events import Event, from_json, to_json
@@ -509,3 +512,203 @@ async def says(program: asyncio.subprocess.Process, pattern: str) -> None:
             if re.fullmatch(pattern, said[-1]):
                 return
     raise AssertionError(f"{pattern!r} is not in {said}")
+
+
+# --- no room, keys, health -----------------------------------------------------------------------
+
+SECRET = "d" * 24
+KEYED = GatewaySettings(port=0, heartbeat_s=0.2, keys={"desk": KeySettings(secret=SECRET)})
+WITH_KEY = f"?access_token={SECRET}"
+
+
+@asynccontextmanager
+async def taking(client: Client, url: str, cursor: str | None = None) -> AsyncIterator[list[JSON]]:
+    """What one of the libraries tells, as it comes."""
+    messages: list[JSON] = []
+
+    async def take() -> None:
+        async for message in client.messages(url, cursor):
+            messages.append(message)  # noqa: PERF401 - somebody looks while it grows
+
+    task = asyncio.create_task(take())
+    try:
+        yield messages
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def has(messages: list[JSON], kind: str, times: int = 1) -> None:
+    """Wait until there are so many of a kind."""
+
+    async def look() -> list[JSON]:
+        return messages if [one["type"] for one in messages].count(kind) >= times else []
+
+    await eventually(look, f"{times} of {kind}")
+
+
+def told_ids(messages: list[JSON]) -> list[str]:
+    return [one["event"]["id"] for one in messages if one["type"] == "event"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "query", "status"),
+    [
+        (GatewaySettings(port=0, max_per_address=1), "", 429),
+        (msgspec.structs.replace(KEYED, max_per_key=1), WITH_KEY, 429),
+        (GatewaySettings(port=0, max_subscribers=1), "", 503),
+    ],
+    ids=["address", "key", "full"],
+)
+async def test_while_there_is_no_room_it_keeps_trying_and_then_gets_every_event(
+    press: Press,
+    redis: Redis,
+    redis_url: str,
+    keys: Keys,
+    client: Client,
+    settings: GatewaySettings,
+    query: str,
+    status: int,
+) -> None:
+    async with Desk(redis, redis_url, keys).serving(settings) as gateway:
+        url = f"{gateway}/v1/feed{query}"
+        async with aiohttp.ClientSession() as http:
+            held = await http.ws_connect(url)
+            cursor = (await held.receive_json())["oldest"]
+            with pytest.raises(aiohttp.WSServerHandshakeError, match=str(status)):
+                await http.ws_connect(url)
+            async with taking(client, url, cursor) as messages:
+                await has(messages, "lost", 3)
+                await press.publish(PAGES[0])
+                assert {one["type"] for one in messages} == {"lost"}
+                await held.close()
+                await has(messages, "event", 2)
+                await press.publish(PAGES[0])
+                await has(messages, "event", 3)
+    assert told_ids(messages) == await press.ids()
+    assert [one for one in messages if one["type"] in {"error", "reset"}] == []
+    tries = [one for one in messages if one["type"] == "lost"]
+    assert all({"retry_s", "retry_ms"} & one.keys() for one in tries)  # it says how long it waits
+
+
+async def test_with_its_key_it_reads_and_comes_back_until_the_key_is_taken_away(
+    press: Press, redis: Redis, redis_url: str, keys: Keys, client: Client
+) -> None:
+    desk = Desk(redis, redis_url, keys)
+    settings = msgspec.structs.replace(KEYED, port=unused_port())
+    others = msgspec.structs.replace(settings, keys={"desk": KeySettings(secret="o" * 24)})
+    async with AsyncExitStack() as stack:
+        async with desk.serving(settings) as gateway:
+            reading = taking(client, f"{gateway}/v1/feed{WITH_KEY}")
+            messages = await stack.enter_async_context(reading)
+            await has(messages, "cursor")
+            await press.publish(PAGES[0])
+            await has(messages, "event", 2)
+        await press.publish(PAGES[0])
+        async with desk.serving(settings):
+            await has(messages, "event", 3)
+        async with desk.serving(others):
+            await has(messages, "error")
+    assert told_ids(messages) == await press.ids()
+    assert messages[-1] == {"type": "error", "code": "access.unknown", "closeCode": None}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [("", "access.missing"), (f"?access_token={'w' * 24}", "access.unknown")],
+    ids=["none", "wrong"],
+)
+async def test_with_no_key_or_a_wrong_one_it_ends_at_once(
+    redis: Redis, redis_url: str, keys: Keys, client: Client, query: str, code: str
+) -> None:
+    async with Desk(redis, redis_url, keys).serving(KEYED) as gateway:
+        messages = await client.until("error", f"{gateway}/v1/feed{query}")
+    assert messages == [{"type": "error", "code": code, "closeCode": None}]
+
+
+async def test_a_key_may_stand_in_the_headers_of_a_session(
+    press: Press, redis: Redis, redis_url: str, keys: Keys
+) -> None:
+    """Only Python can set them."""
+    await press.publish(PAGES[0])
+    async with Desk(redis, redis_url, keys).serving(KEYED) as gateway:
+        cursor = await beginning(gateway + WITH_KEY)
+        for secret, code in ((SECRET, ""), ("w" * 24, "access.unknown")):
+            headers = {"Authorization": f"Bearer {secret}"}
+            async with aiohttp.ClientSession(headers=headers) as session:
+                feed = subscribe(gateway, session=session, cursor=cursor)
+                if not code:
+                    assert [await first(feed), await first(feed)] == [1, 2]
+                    continue
+                with pytest.raises(SubscriberError) as refused:
+                    await first(feed)
+                assert refused.value.code == code
+
+
+async def test_a_key_for_one_page_leaves_its_chain_whole(
+    press: Press, redis: Redis, redis_url: str, keys: Keys, client: Client
+) -> None:
+    few = {"desk": KeySettings(secret=SECRET, pages=(PAGES[1].id,))}
+    settings = msgspec.structs.replace(KEYED, keys=few)
+    async with Desk(redis, redis_url, keys).serving(settings) as gateway:
+        url = f"{gateway}/v1/feed{WITH_KEY}"
+        async with taking(client, url, await beginning(url)) as messages:
+            for page in (PAGES[0], PAGES[1], PAGES[0], PAGES[1], PAGES[0], PAGES[1]):
+                await press.publish(page)
+            await has(messages, "event", 4)
+    events = [one["event"] for one in messages if one["type"] == "event"]
+    assert [int(event["sequence"]) for event in events] == [1, 2, 3, 4]
+    assert {event["data"]["page"]["id"] for event in events} == {PAGES[1].id}
+    assert {one["type"] for one in messages} <= {"hello", "event", "cursor", "health"}
+
+
+async def test_how_well_a_page_is_seen_is_told_whenever_it_changes(
+    press: Press, gateway: str, client: Client
+) -> None:
+    past = datetime(2025, 4, 25, 9, 0, tzinfo=UTC)
+    healths = [
+        Health(),
+        Health(status="stale", reason="http.503", failures=3),
+        Health(last_poll=past, next_poll=past),  # long overdue: nobody polls
+        Health(),
+    ]
+    await press.publish(PAGES[0])
+    told: list[tuple[str, str | None]] = []
+    async with taking(client, gateway) as messages:
+        await has(messages, "cursor")
+        for health, said in zip(healths, SEEN, strict=True):
+            await save_health(press, PAGES[0], health)
+
+            async def look(said: tuple[str, str | None] = said) -> bool:
+                told[:] = [told_health(one) for one in messages if one["type"] == "health"]
+                return bool(told) and told[-1] == said
+
+            await eventually(look, f"the health {said}")
+    assert [said for said, _ in groupby(told)] == SEEN
+    assert {one["page"] for one in messages if one["type"] == "health"} == {PAGES[0].id}
+
+
+async def save_health(press: Press, page: Page, health: Health) -> None:
+    """What a poller writes that has found nothing new."""
+    token = await press.store.acquire(page.id, 60_000)
+    assert token
+    await press.store.save_health(page.id, token, health)
+    await press.store.release(page.id, token)
+
+
+SEEN = [("healthy", None), ("stale", "http.503"), ("stale", "poller.silent"), ("healthy", None)]
+
+
+def told_health(message: JSON) -> tuple[str, str | None]:
+    return message["health"]["status"], message["health"]["reason"]
+
+
+async def test_a_subscription_knows_how_well_each_page_is_seen(press: Press, gateway: str) -> None:
+    await press.publish(PAGES[0])
+    await press.publish(PAGES[1])
+    feed = subscribe(gateway)
+    await taken(feed, named(PageHealth))
+    await save_health(press, PAGES[1], Health(status="stale", reason="http.503"))
+    await taken(feed, lambda message: feed.healths[PAGES[1].id].status == "stale")
+    reasons = {page: health.reason for page, health in feed.healths.items()}
+    assert reasons == {PAGES[0].id: None, PAGES[1].id: "http.503"}

@@ -224,10 +224,26 @@ async def test_a_reader_of_server_sent_events_that_goes_is_let_go(desk: Desk) ->
         url = desk.gateway + "/v1/events"
         for _ in range(3):
             async with asyncio.timeout(20):
-                while (response := await session.get(url)).status == 503:
+                while (first := await anext(sse(response := await session.get(url)), None)) is None:
                     await asyncio.sleep(0.1)
-            assert (await anext(sse(response)))["event"] == "hello"
+            assert first["event"] == "hello"
             response.close()
+
+
+async def test_an_event_source_is_asked_to_come_again_when_there_is_no_room(desk: Desk) -> None:
+    """Any status but 200 would end it for good (WHATWG HTML, 9.2.3)."""
+    one = GatewaySettings(port=0, max_subscribers=1)
+    accept = {"Accept": "text/event-stream"}
+    async with desk.serving(one), aiohttp.ClientSession() as session:
+        async with (
+            session.ws_connect(f"{desk.gateway}/v1/feed"),
+            session.get(f"{desk.gateway}/v1/events", headers=accept) as response,
+        ):
+            said = await response.text()
+        assert (response.status, response.content_type) == (200, "text/event-stream")
+        assert re.fullmatch(r"retry: \d{4}\n: gateway\.full: [^\n]+\n\n", said)
+        async with session.get(f"{desk.gateway}/v1/events?page=x&z=1", headers=accept) as response:
+            assert response.status == 400, "what is wrong for good is said so"
 
 
 # --- asking now and then -------------------------------------------------------------------------

@@ -29,6 +29,12 @@ class Wire(asyncio.Transport):
     def close(self) -> None:
         self.end = self.end or "closed"
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        """Nothing more is written."""
+
     def abort(self) -> None:
         self.end = self.end or "aborted"
 

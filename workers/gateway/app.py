@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 
 from service.config import GatewaySettings
+from service.errors import SubscriberError
 from service.keys import Keys
 from service.observability import REGISTRY
 from workers.gateway.access import Access, check_exposure
@@ -124,7 +126,10 @@ class Gateway:
         subscription, resume = asked(request)
         if said := request.headers.get("Last-Event-ID"):
             resume = position(said)
-        who = self._admitted(request)
+        try:
+            who = self._admitted(request)
+        except (UnavailableError, TooManyError) as error:
+            return _come_again(error)
         response = web.StreamResponse(headers=EVENT_STREAM)
         response.enable_chunked_encoding()
         await response.prepare(request)
@@ -224,6 +229,16 @@ class Gateway:
 
     async def _index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
+
+
+def _come_again(error: SubscriberError) -> web.Response:
+    """Nothing now. Any status but 200 would end an EventSource for good (WHATWG HTML, 9.2.3)."""
+    pause_ms = random.randint(2000, 8000)  # noqa: S311 - spreads load
+    return web.Response(
+        text=f"retry: {pause_ms}\n: {error.code}: {error}\n\n",
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 async def _secure(_: web.Request, response: web.StreamResponse) -> None:

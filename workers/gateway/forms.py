@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import itertools
+import secrets
 from collections.abc import Callable
 from typing import Literal
 
@@ -35,6 +37,8 @@ PING: dict[Form, bytes] = {
 }
 _TEXT = 0x81  # a whole text message
 _SHORT, _LONG = 126, 65_536
+# What the feed itself says has ids that nothing else said has (CloudEvents 1.0, `id`).
+_PROCESS, _NUMBERS = secrets.token_hex(6), itertools.count(1)
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -86,10 +90,10 @@ def _v1_message(message: Message) -> bytes:
 
 def _bare_message(message: Message) -> bytes:
     """What is no event of a page is one of the feed's own."""
-    kind = tag_of(message)
+    kind, own = tag_of(message).encode(), f"{_PROCESS}-{next(_NUMBERS)}".encode()
     return text_frame(
-        b'{"specversion":"1.0","id":"feed","source":"/v1/feed","type":"stoppress.feed.%b",'
-        b'"datacontenttype":"application/json","data":%b}' % (kind.encode(), encode(message))
+        b'{"specversion":"1.0","id":"%b","source":"/v1/feed","type":"stoppress.feed.%b",'
+        b'"datacontenttype":"application/json","data":%b}' % (own, kind, encode(message))
     )
 
 

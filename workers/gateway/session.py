@@ -58,6 +58,7 @@ class Session:
     """Feeds one connection until it ends. transport: where its bytes go.
 
     hang_up: called when the connection is to be closed from here; why says with which code.
+    greeted: called when the subscriber has been greeted, and may be heard.
     is_ended: nothing more will be written.
     """
 
@@ -76,6 +77,7 @@ class Session:
         "backlog",
         "dialogue",
         "form",
+        "greeted",
         "group",
         "hang_up",
         "is_ended",
@@ -102,6 +104,7 @@ class Session:
         self.at = hub.ring.end
         self.is_ended = False
         self.hang_up: Callable[[], None] = _nothing
+        self.greeted: Callable[[], None] = _nothing
         self.why: Close | None = None
         self.write, self.backlog = transport.write, transport.get_write_buffer_size
         self.transport, self._hub, self._settings = transport, hub, settings
@@ -221,6 +224,7 @@ class Session:
                 ),
             )
         )
+        self.greeted()
         if resume is None:
             await self._show(self.wanted)
         elif resume.deployment != bounds.last.deployment:
@@ -341,4 +345,4 @@ class Session:
 
 
 def _nothing() -> None:
-    """Nobody is to hang up."""
+    """Nobody is to be told."""

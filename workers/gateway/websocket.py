@@ -96,6 +96,8 @@ class WebSocket(asyncio.Protocol):
         ]
         self._session.transport.write("\r\n".join([*lines, "", ""]).encode())
         self._session.transport.set_protocol(self)
+        self._session.transport.pause_reading()  # `hello` comes before any answer
+        self._session.greeted = self._session.transport.resume_reading
 
     # what comes
 
@@ -164,6 +166,8 @@ class WebSocket(asyncio.Protocol):
         self._session.stop()
         self._is_deaf, self._code = True, int(code)
         self._close(code, "")
+        if self._session.transport.can_write_eof():
+            self._session.transport.write_eof()  # the server ends it first (RFC 6455, 7.1.1)
 
     def _close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the other's; not for long."""
