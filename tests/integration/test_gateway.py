@@ -244,6 +244,39 @@ async def test_a_stream_that_an_operator_emptied_is_one_reset(desk: Desk) -> Non
     assert numbers(messages) == [4]
 
 
+async def test_no_connection_gets_what_was_meant_for_another(desk: Desk) -> None:
+    """Sockets are closed and their numbers given anew, while events go out to all."""
+    stop, strays = asyncio.Event(), []
+
+    async def come_and_go(number: int) -> None:
+        async with aiohttp.ClientSession() as http:
+            while not stop.is_set():
+                async with http.ws_connect(f"{desk.gateway}/v1/feed") as ws:
+                    for _ in range(number % 5 + 1):
+                        await ws.receive(timeout=10)
+                    if number % 2:
+                        ws._response.connection.transport.abort()  # type: ignore[union-attr]
+
+    async def ask() -> None:
+        while not stop.is_set():
+            reader, writer = await asyncio.open_connection(*desk.gateway[7:].split(":"))
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            said = await reader.read()
+            writer.close()
+            if not said.startswith(b"HTTP/1.1 200 ") or b"stoppress." in said:
+                strays.append(said)
+
+    await desk.publish(1)
+    async with desk.serving(), asyncio.TaskGroup() as tasks:
+        for number in range(10):
+            tasks.create_task(come_and_go(number))
+            tasks.create_task(ask())
+        await desk.publish(*range(2, 150))
+        stop.set()
+        await desk.publish(*range(150, 160))  # whoever still waits for something gets it
+    assert not strays
+
+
 async def test_every_event_says_when_it_was_sent(desk: Desk) -> None:
     async with desk.serving():
         reading = await desk.reading(lambda message: message.type == "event")

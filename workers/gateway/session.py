@@ -76,6 +76,7 @@ class Session:
         "at",
         "backlog",
         "dialogue",
+        "fd",
         "form",
         "greeted",
         "group",
@@ -106,6 +107,7 @@ class Session:
         self.hang_up: Callable[[], None] = _nothing
         self.greeted: Callable[[], None] = _nothing
         self.why: Close | None = None
+        self.fd = -1
         self.write, self.backlog = transport.write, transport.get_write_buffer_size
         self.transport, self._hub, self._settings = transport, hub, settings
         self._epoch = hub.epoch
@@ -135,6 +137,7 @@ class Session:
         """Send nothing more."""
         if self.is_ended:
             return
+        self.fd = -1
         self._hub.fanout.leave(self)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()

@@ -98,6 +98,9 @@ class WebSocket(asyncio.Protocol):
         self._session.transport.set_protocol(self)
         self._session.transport.pause_reading()  # `hello` comes before any answer
         self._session.greeted = self._session.transport.resume_reading
+        socket = self._session.transport.get_extra_info("socket")
+        if socket is not None and self._session.transport.get_extra_info("sslcontext") is None:
+            self._session.fd = socket.fileno()
 
     # what comes
 
@@ -133,7 +136,7 @@ class WebSocket(asyncio.Protocol):
         return None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is over."""
+        """The connection is over. Its socket is closed after this."""
         if self._patience is not None:
             self._patience.cancel()
         why = self._session.why
