@@ -4,7 +4,9 @@
  *                       says the CPU nanoseconds that it took.
  * floor drain PORT PATH COUNT
  *                       opens so many connections, asks for an upgrade of PATH (unless it is "-"),
- *                       says "open"; on "quiet\n" says the bytes read so far, once none came for 50 ms.
+ *                       says "open"; on "quiet\n" says the bytes read so far, once none came for 50 ms;
+ *                       on "least\n" how many of them the connection with the fewest got; on "last\n"
+ *                       when the last of them came (CLOCK_MONOTONIC, ns).
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -22,6 +24,7 @@
 #define MOST 20000
 
 static int fds[MOST];
+static long long got_by[MOST + 64];  /* by file descriptor; a few are open before the first */
 
 static void fail(const char *what) {
     perror(what);
@@ -33,10 +36,15 @@ static void say(const char *line) {
     fflush(stdout);
 }
 
-static long long cpu_ns(void) {
+static long long ns_of(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    clock_gettime(clock, &now);
     return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+static void say_number(long long number) {
+    printf("%lld\n", number);
+    fflush(stdout);
 }
 
 static void raise_limit(void) {
@@ -80,12 +88,18 @@ static void serve(void) {
         if (got <= 0) return;
         line[got] = 0;
         size_t bytes = (size_t)atol(line + 5);
-        long long began = cpu_ns();
+        long long began = ns_of(CLOCK_PROCESS_CPUTIME_ID);
         for (int n = 0; n < count; n++)
             if (send(fds[n], words, bytes, MSG_NOSIGNAL) < 0) fail("send");
-        printf("%lld\n", cpu_ns() - began);
-        fflush(stdout);
+        say_number(ns_of(CLOCK_PROCESS_CPUTIME_ID) - began);
     }
+}
+
+static long long least(int count) {
+    long long fewest = got_by[fds[0]];
+    for (int n = 1; n < count; n++)
+        if (got_by[fds[n]] < fewest) fewest = got_by[fds[n]];
+    return fewest;
 }
 
 static void drain(int port, const char *path, int count) {
@@ -98,8 +112,10 @@ static void drain(int port, const char *path, int count) {
                           "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                           "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
                           path, port);
+    if (count > MOST) fail("so many connections");
     for (int n = 0; n < count; n++) {
         int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0 || fd >= MOST + 64) fail("socket");
         if (connect(fd, (struct sockaddr *)&at, sizeof at)) fail("connect");
         if (strcmp(path, "-") && write(fd, request, (size_t)length) != length) fail("write");
         struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
@@ -109,24 +125,29 @@ static void drain(int port, const char *path, int count) {
     struct epoll_event event = {.events = EPOLLIN, .data.fd = 0}, found[256];
     epoll_ctl(watch, EPOLL_CTL_ADD, 0, &event);
     say("open");
-    long long total = 0;
+    long long total = 0, last = 0;
     int asked = 0;
     for (;;) {
         int ready = epoll_wait(watch, found, 256, asked ? 50 : -1);
         if (ready == 0) {
-            printf("%lld\n", total);
-            fflush(stdout);
+            say_number(total);
             asked = 0;
         }
         for (int n = 0; n < ready; n++) {
             if (found[n].data.fd == 0) {
-                if (read(0, line, sizeof line) <= 0) return;
-                asked = 1;
+                ssize_t said = read(0, line, sizeof line - 1);
+                if (said <= 0) return;
+                line[said] = 0;
+                if (!strcmp(line, "least\n")) say_number(least(count));
+                else if (!strcmp(line, "last\n")) say_number(last);
+                else asked = 1;
                 continue;
             }
             ssize_t got = read(found[n].data.fd, bytes, sizeof bytes);
             if (got <= 0) fail("a connection was lost");
             total += got;
+            got_by[found[n].data.fd] += got;
+            last = ns_of(CLOCK_MONOTONIC);
         }
     }
 }
