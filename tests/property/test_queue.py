@@ -134,7 +134,7 @@ class Run:
     async def work(self, queue: Queue, taken: Taken) -> None:
         """Do with it what a worker does. The end of the lease may come later, or never."""
         one, event = self.stories[taken.alert], alert_in(taken.event)
-        match next_step(taken, event):
+        match next_step(taken, event, is_left_alone=False):
             case "drop":
                 assert not one.sent, "what was told is taken back"
                 return await self.end(queue, taken, Ending(outcome="dropped", attempts=0, went=""))
@@ -216,7 +216,7 @@ class Run:
                 return
             for taken in found.taken:
                 one, event = self.stories[taken.alert], alert_in(taken.event)
-                if next_step(taken, event) == "drop":
+                if next_step(taken, event, is_left_alone=False) == "drop":
                     await self.end(
                         self.workers[0], taken, Ending(outcome="dropped", attempts=0, went="")
                     )

@@ -66,15 +66,15 @@ class Pace(Struct, frozen=True):
 Step = Literal["send", "drop", "expire"]
 
 
-def next_step(taken: Taken, event: AlertEvent) -> Step:
-    """What to do with an alert that was taken.
+def next_step(taken: Taken, event: AlertEvent, *, is_left_alone: bool) -> Step:
+    """What to do with an alert that was taken. is_left_alone: the channel is open.
 
     What was never told needs no retraction. What is past its deadline is not sent, but for the last
     try of one that failed before, which is due just then.
     """
     if state_of(event) == "retracted" and taken.told is None and taken.doubt is None:
         return "drop"
-    is_last_try = taken.attempt > 1 and taken.left_ms > -LAST_TRY_MS
+    is_last_try = taken.attempt > 1 and taken.left_ms > -LAST_TRY_MS and not is_left_alone
     return "send" if taken.left_ms > 0 or is_last_try else "expire"
 
 
@@ -209,7 +209,7 @@ class Delivery:
             event = self._event(taken)
         except CorruptionError as error:
             return await self._give_up(error.code, str(error), taken, None)
-        match next_step(taken, event):
+        match next_step(taken, event, is_left_alone=found.is_open):
             case "drop":
                 ending = Ending(outcome="dropped", attempts=taken.attempt - 1, went="")
                 if await self._settle(taken, event, ending) == "dropped":
