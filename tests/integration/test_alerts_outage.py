@@ -236,6 +236,73 @@ async def test_a_fault_of_ours_in_a_channel_is_a_failed_try(
     assert len(receiver.delivered) == 1
 
 
+# --- workers that are slow, or end ----------------------------------------------------------------
+
+
+async def test_a_delivery_that_takes_long_keeps_its_lease(
+    redis: Redis, redis_url: str, keys: Keys, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    """Three times as long as a lease lasts, and another worker looks for what it may take over."""
+    receiver.always = Receiver.HANG
+
+    def connected() -> Redis:
+        return connect(redis_url)
+
+    async with (
+        worker(connected, keys, receiver, claim_after_s=0.5),
+        worker(connected, keys, receiver, claim_after_s=0.5),
+    ):
+        await publish(redis, keys, *alerts(1))
+        await until(lambda: receiver.received)
+        before = await redis.zscore(keys.queue(CHANNEL), receiver.ids[0])
+        assert before is not None
+
+        async def renewed() -> bool:
+            now = await redis.zscore(keys.queue(CHANNEL), receiver.ids[0])
+            return now is not None and now > before + 1500
+
+        await eventually(renewed, "the lease to be renewed")
+        receiver.release()
+        await until_empty(redis, keys, CHANNEL)
+    assert len(receiver.received) == 1
+    assert not named(logs, "lease.lost")
+
+
+async def test_whoever_lost_a_lease_undoes_nothing(
+    redis: Redis, redis_url: str, keys: Keys, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    """Its machine was suspended while it sent: another had the same sent and recorded by then."""
+    receiver.answers = [Receiver.HANG]
+
+    def connected() -> Redis:
+        return connect(redis_url)
+
+    async with worker(connected, keys, receiver), worker(connected, keys, receiver):
+        await publish(redis, keys, *alerts(1))
+        await until(lambda: receiver.received)
+        await make_due(redis, keys)
+        await until_empty(redis, keys, CHANNEL)
+        ledger = await redis.hgetall(keys.ledger(receiver.ids[0]))
+        receiver.release()
+        await until(lambda: named(logs, "lease.lost"))
+        assert await redis.hgetall(keys.ledger(receiver.ids[0])) == ledger
+    assert len(receiver.received) == 2
+    assert len(set(receiver.ids)) == 1
+    assert ledger[f"{CHANNEL}:state".encode()] == b"delivered"
+
+
+async def test_a_worker_that_is_told_to_end_finishes_what_it_is_sending(
+    redis: Redis, redis_url: str, keys: Keys, receiver: Receiver, logs: list[EventDict]
+) -> None:
+    receiver.answers = [Receiver.HANG]
+    async with worker(lambda: connect(redis_url), keys, receiver):
+        await publish(redis, keys, *alerts(1))
+        await until(lambda: receiver.received)
+        asyncio.get_running_loop().call_later(0.2, receiver.release)
+    assert named(logs, "alert.delivered")
+    assert await redis.zcard(keys.queue(CHANNEL)) == 0
+
+
 # --- Redis ---------------------------------------------------------------------------------------
 
 

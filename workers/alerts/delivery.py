@@ -30,6 +30,8 @@ from workers.consumer import REDIS_ERRORS, backoff_s
 LOOK_S = 1.0
 # The last try is made at the deadline. One that comes later than this is too late.
 LAST_TRY_MS = 5_000
+# So long a worker that is told to end waits for what it is just sending.
+END_S = 2.0
 # How long at most until what came of a try is recorded, once Redis is back.
 SETTLE_CEILING_S = 0.5
 # No connection was made, by the names of the errors of our clients: nothing can have been taken.
@@ -144,10 +146,27 @@ class Delivery:
         self._news.set()
 
     async def run(self) -> None:
-        """Take and deliver until cancelled. What is in hand then is taken over by another."""
+        """Take and deliver until cancelled.
+
+        What is in hand then has END_S to come to its end; the rest is taken over by another.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_leases())
-            await self._take(tasks)
+            try:
+                await self._take(tasks)
+            except asyncio.CancelledError:
+                await self._finish()
+                raise
+
+    async def _finish(self) -> None:
+        """Wait for what is being sent: cut off, it would be sent again."""
+        try:
+            async with asyncio.timeout(END_S):
+                while self._in_hand:
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            pass
 
     async def _take(self, tasks: asyncio.TaskGroup) -> None:
         failures, wait_s = 0, 0.0
