@@ -326,13 +326,18 @@ def _settings_table() -> str:
 
 def commands() -> dict[str, click.Command]:
     """Every command by the words that call it."""
-    found: dict[str, click.Command] = {}
-    for name, command in cli.commands.items():
-        if isinstance(command, click.Group):
-            found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
-        else:
-            found[name] = command
-    return found
+    return dict(_commands("", cli))
+
+
+def _commands(name: str, group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for inner, command in group.commands.items():
+        full = f"{name} {inner}".strip()
+        if not isinstance(command, click.Group):
+            yield full, command
+            continue
+        if command.invoke_without_command:
+            yield full, command
+        yield from _commands(full, command)
 
 
 def _commands_table() -> str:
@@ -340,7 +345,8 @@ def _commands_table() -> str:
     for name, command in commands().items():
         pieces = command.collect_usage_pieces(click.Context(command))
         does = (command.help or "").split("\n\n")[0].replace("\n", " ")
-        arguments = " ".join(piece for piece in pieces if piece != "[OPTIONS]")
+        optional = {"[OPTIONS]", "[COMMAND] [ARGS]..."}
+        arguments = " ".join(piece for piece in pieces if piece not in optional)
         rows.append((f"`{' '.join(filter(None, ('stoppress', name, arguments)))}`", does))
     return _table(("Command", "What it does"), *rows)
 

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from service.fetch import Fetcher
     from service.history import Revision
     from service.sources.base import Document, Source
+    from workers.alerts.letters import Letter, Letters
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -424,10 +425,16 @@ async def _poll(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
     await poll_forever(settings, url)
 
 
-@cli.command()
-@pass_state
-def alerts(state: State) -> None:
-    """Raise alerts and deliver them. Any number of workers share the work."""
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def alerts(context: click.Context) -> None:
+    """Raise alerts and deliver them. Any number of workers share the work.
+
+    With a command: look at what became of them.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    state: State = context.obj
     settings = state.settings()
     with redis_url(settings, start=False) as url:
         run(_alerts(settings, url), until_eof=state.until_eof)
@@ -572,6 +579,189 @@ def _tell(message: Message) -> None:
             said = plain(page.title or page.url)
             entries = f"{len(message.entries)} entries"
             out.print(f"{said}: {entries}, {message.health.status}", style="bold")
+
+
+# --- alerts --------------------------------------------------------------------------------------
+
+
+async def with_redis(
+    settings: Settings, work: Callable[[Redis, Keys], Coroutine[Any, Any, None]]
+) -> None:
+    """Do one thing on Redis: on the running server, or on one started for this."""
+    running = embedded.is_running(config.data_dir(settings))
+    with redis_url(settings, start=not running) as url:
+        async with connect(url) as redis:
+            await work(redis, Keys(settings.redis.prefix))
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, one object a line.")
+
+
+@alerts.command(name="list")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 10_000),
+    default=20,
+    show_default=True,
+    help="At most so many.",
+)
+@json_option
+@pass_state
+def list_alerts(state: State, limit: int, as_json: bool) -> None:
+    """List the last alerts: how far each channel is, and how long it took."""
+
+    async def work(redis: Redis, keys: Keys) -> None:
+        from workers.alerts.report import recent
+
+        for each in await recent(redis, keys, limit):
+            if as_json:
+                click.echo(msgspec.json.encode(each))
+                continue
+            seen = "" if each.seen_s is None else f"  seen after {each.seen_s:.1f} s"
+            raised = clock(datetime.fromisoformat(each.raised_at))
+            out.print(f"{raised}  {each.state}  {plain(each.title)}  ({each.page}){seen}")
+            for name, one in each.channels.items():
+                sent = "" if one.sent_s is None else f" after {one.sent_s:.1f} s"
+                tries = f", {one.attempts} tries" if one.attempts > 1 else ""
+                reason = f", {one.reason}" if one.reason else ""
+                out.print(f"  {name}  {one.state}{sent}{tries}{reason}", style="dim")
+
+    run(with_redis(state.settings(), work))
+
+
+@alerts.command(name="test")
+@click.argument("channel")
+@pass_state
+def test_channel(state: State, channel: str) -> None:
+    """Send a test alert through CHANNEL at once, such as webhook:desk, and say what came of it."""
+    run(_test_channel(state.settings(), channel))
+
+
+async def _test_channel(settings: Settings, channel: str) -> None:
+    from workers.alerts.trial import try_channel
+
+    keys, folder = Keys(settings.redis.prefix), config.data_dir(settings)
+    url = settings.redis.url or embedded.url(folder)
+    handle = await try_channel(settings.alerts, channel, partial(connect, url), keys, utc_now)
+    out.print(f"sent through {channel}{f', as {plain(handle)}' if handle else ''}")
+
+
+@alerts.group()
+def dead() -> None:
+    """Read, replay and drop dead letters: what could not be delivered."""
+
+
+def _with_letters(state: State, work: Callable[[Letters], Coroutine[Any, Any, None]]) -> None:
+    from workers.alerts.letters import Letters
+    from workers.alerts.worker import channel_names
+
+    settings = state.settings()
+    names, deadline_s = channel_names(settings.alerts), settings.alerts.deadline_s
+    run(
+        with_redis(
+            settings,
+            lambda redis, keys: work(Letters(redis, keys, names, deadline_s=deadline_s)),
+        )
+    )
+
+
+@dead.command(name="list")
+@json_option
+@pass_state
+def list_dead(state: State, as_json: bool) -> None:
+    """List the dead letters, the oldest first."""
+
+    async def work(letters: Letters) -> None:
+        for each in await letters.all():
+            if as_json:
+                click.echo(msgspec.json.encode(each))
+                continue
+            where = each.channel or f"{each.stream} {each.message}"
+            tries = f"{each.attempts} tries" if each.channel else ""
+            title = plain((each.event and each.event.data.entry.title) or each.detail)
+            words = (each.id, each.reason, where, tries, title)
+            out.print("  ".join(filter(None, map(plain, words))))
+
+    _with_letters(state, work)
+
+
+async def _letter(letters: Letters, letter_id: str) -> Letter:
+    """The letter with that id. Raises ConfigError."""
+    found = await letters.get(letter_id)
+    if found is None:
+        raise ConfigError(
+            "letter.unknown", f"there is no dead letter {letter_id}", fix="see alerts dead list"
+        )
+    return found
+
+
+@dead.command(name="show")
+@click.argument("letter_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="On one line.")
+@pass_state
+def show_dead(state: State, letter_id: str, as_json: bool) -> None:
+    """Show one dead letter with all that was to be told, as JSON."""
+
+    async def work(letters: Letters) -> None:
+        shown = msgspec.json.encode(await _letter(letters, letter_id))
+        click.echo(shown if as_json else msgspec.json.format(shown, indent=2))
+
+    _with_letters(state, work)
+
+
+letters_argument = click.argument("letter_ids", nargs=-1, metavar="[ID]...")
+all_option = click.option("--all", "all_", is_flag=True, help="All of them.")
+
+
+async def _chosen(letters: Letters, letter_ids: tuple[str, ...], *, all_: bool) -> list[Letter]:
+    if bool(letter_ids) == all_:
+        raise ConfigError("letter.missing", "either ids or --all", fix="see alerts dead list")
+    return await letters.all() if all_ else [await _letter(letters, one) for one in letter_ids]
+
+
+@dead.command(name="replay")
+@letters_argument
+@all_option
+@json_option
+@pass_state
+def replay_dead(state: State, letter_ids: tuple[str, ...], all_: bool, as_json: bool) -> None:
+    """Put alerts back into the queues of their channels, with a new deadline."""
+
+    async def work(letters: Letters) -> None:
+        from workers.alerts.letters import REFUSALS
+
+        refused = 0
+        for each in await _chosen(letters, letter_ids, all_=all_):
+            done = await letters.replay(each)
+            refused += done != "replayed"
+            if as_json:
+                click.echo(msgspec.json.encode({"id": each.id, "outcome": done}))
+            else:
+                said = REFUSALS.get(done)
+                out.print(f"{each.id}  {f'refused: {said}' if said else f'back to {each.channel}'}")
+        if refused:
+            raise StoppressError("letter.refused", f"{refused} could not be replayed")
+
+    _with_letters(state, work)
+
+
+@dead.command(name="drop")
+@letters_argument
+@all_option
+@json_option
+@pass_state
+def drop_dead(state: State, letter_ids: tuple[str, ...], all_: bool, as_json: bool) -> None:
+    """Remove dead letters for good."""
+
+    async def work(letters: Letters) -> None:
+        for each in await _chosen(letters, letter_ids, all_=all_):
+            outcome = "dropped" if await letters.drop(each) else "unknown"
+            if as_json:
+                click.echo(msgspec.json.encode({"id": each.id, "outcome": outcome}))
+            else:
+                out.print(f"{each.id}  {outcome}")
+
+    _with_letters(state, work)
 
 
 # --- pages ---------------------------------------------------------------------------------------

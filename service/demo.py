@@ -38,6 +38,7 @@ from service.terminal import line
 
 SEED = "bbc-live-2025-04-25.txt"
 SECRET = "whsec_" + "c3RvcHByZXNzLWRlbW8tb25seS1zZWNyZXQ="  # known to all: guards nothing
+HOOK = "demo"
 START_S = 20.0
 STILL_S = 60.0  # so long without anything new means that something is stuck
 MAX_GAP_S = 600.0
@@ -179,7 +180,7 @@ ceiling_s = 0.3
 retry_ceiling_s = 1
 [alerts]
 console = {str(console).lower()}
-[alerts.webhooks.demo]
+[alerts.webhooks.{HOOK}]
 url = "{hook}"
 secret = "{SECRET}"
 allow_private = true
@@ -265,16 +266,15 @@ async def _play_out(stage: Stage, seen: Seen, url: str) -> None:
 
 
 async def _drained(redis: Redis, seen: Seen) -> bool:
-    """Has every event reached us, and has every consumer group done its work?"""
+    """Has every event reached us, and has every alert been judged and delivered?"""
     keys = Keys()
     if not seen.events or await redis.xlen(keys.events) != len(seen.events):
         return False
-    for stream in (keys.events, keys.alerts):
-        newest = await redis.xrevrange(stream, count=1)
-        for group in await redis.xinfo_groups(stream):
-            if group["pending"] or (newest and group["last-delivered-id"] != newest[0][0]):
-                return False
-    return True
+    newest = (await redis.xinfo_stream(keys.events))["last-generated-id"]
+    for group in await redis.xinfo_groups(keys.events):
+        if group["pending"] or group["last-delivered-id"] != newest:
+            return False
+    return not await redis.zcard(keys.queue(f"webhook:{HOOK}"))
 
 
 # --- the comparison ------------------------------------------------------------------------------

@@ -37,6 +37,19 @@ class Keys(Struct, frozen=True):
         """Stream of what could not be delivered or read, with the reason."""
         return self._key("alerts", "dead")
 
+    def queue(self, channel: str) -> str:
+        """Sorted set: id of an alert to when it is due there, in ms by the server's clock."""
+        return self._key("alerts", "queue", channel)
+
+    def breaker(self, channel: str) -> str:
+        """Hash: how often a channel failed in a row, and until when nothing is sent there."""
+        return self._key("alerts", "breaker", channel)
+
+    @property
+    def canary_out(self) -> str:
+        """String with a time to live: the last canary that came out of the alerts."""
+        return self._key("canary", "out")
+
     @property
     def canary(self) -> str:
         """String with a time to live: there is a canary in the stream that is still young."""

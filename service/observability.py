@@ -32,6 +32,22 @@ DELIVERIES = Counter(
     ["channel", "outcome"],
     registry=REGISTRY,
 )
+DELIVERY_LAG = Histogram(
+    "stoppress_delivery_lag_seconds",
+    "From the poll that saw it until a channel took it, by channel.",
+    ["channel"],
+    registry=REGISTRY,
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, 3600),
+)
+WAITING = Gauge(
+    "stoppress_alerts_waiting", "Alerts in the queue of a channel.", ["channel"], registry=REGISTRY
+)
+CHANNEL_OPEN = Gauge(
+    "stoppress_channel_open",
+    "1 while a channel fails and nothing but probes is sent there, else 0.",
+    ["channel"],
+    registry=REGISTRY,
+)
 DEAD = Counter("stoppress_dead_letters", "Dead letters, by reason.", ["reason"], registry=REGISTRY)
 SUBSCRIBERS = Gauge("stoppress_subscribers", "Open feed connections.", registry=REGISTRY)
 FEED_EVENTS = Counter("stoppress_feed_events", "Events sent to subscribers.", registry=REGISTRY)

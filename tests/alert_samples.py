@@ -26,10 +26,13 @@ from service.events import (
     from_json,
 )
 from service.model import Entry, PageRef
+from workers.alerts.delivery import Pace
 from workers.alerts.rules import Change, Raise, decide
 
 PAGE = PageRef(id="ukraine", url="https://news.example/live/1", title="War in Ukraine")
 WAIT_S = 20.0
+# Tries follow each other so fast that nobody has to wait for them.
+QUICK = Pace(retry_s=0.01, retry_ceiling_s=0.05, trip=1000)
 
 
 def entry_event(
@@ -113,7 +116,8 @@ class Receiver:
     """A webhook receiver on loopback that checks every signature, and its age by the clock `now`.
 
     answers: what to answer in turn, (status, headers) or HANG; afterwards 200.
-    received: (webhook-id, event) of every request, in order of arrival. last: headers and body.
+    received: (webhook-id, event) of every request, in order of arrival. delivered: ids of those
+    that were answered with 200. last: headers and body.
     """
 
     SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -125,12 +129,19 @@ class Receiver:
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.always: tuple[int, dict[str, str]] = (200, {})
         self.received: list[tuple[str, AlertEvent]] = []
+        self.delivered: list[str] = []
         self.url = ""
+        self._status = 503
         self._ended = asyncio.Event()
 
     @property
     def ids(self) -> list[str]:
         return [webhook_id for webhook_id, _ in self.received]
+
+    def release(self) -> None:
+        """Answer all that hang, with 200."""
+        self._status = 200
+        self._ended.set()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Receiver]:
@@ -158,7 +169,10 @@ class Receiver:
         status, headers = self.answers.pop(0) if self.answers else self.always
         if (status, headers) == self.HANG:
             await self._ended.wait()
-        return web.Response(status=status or 503, headers=headers)
+            status = self._status
+        if status == 200:
+            self.delivered.append(request.headers["webhook-id"])
+        return web.Response(status=status, headers=headers)
 
     def _verify(self, request: web.Request, body: bytes) -> None:
         """What standardwebhooks does, by our clock."""

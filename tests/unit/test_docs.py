@@ -323,6 +323,9 @@ def test_every_redis_command_is_one(example: str, own_redis: Redis) -> None:
         program, *words = shlex.split(line)
         if program == "curl":  # run by tests/integration/test_gateway_doors.py
             continue
+        if program == "stoppress":
+            assert any(" ".join(words).startswith(name) for name in generate.commands())
+            continue
         assert program == "redis-cli"
         answer = own_redis.execute_command(*words)  # type: ignore[no-untyped-call]
         assert answer if words[0] == "XREAD" else answer is not None

@@ -1,25 +1,23 @@
 """The alerts worker: event stream → rules → ledger → alerts stream → channels.
 
-A channel's queue is its consumer group on the alerts stream: a failing channel delays only itself,
-and a crash anywhere means that a message is delivered again, never that it is lost. What counts as
-done is in the ledger alone.
+Each channel has a queue of its own: a failing one delays only itself, and a crash anywhere means
+that a message is delivered again, never that it is lost. What counts as done is in the ledger.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 
 import msgspec
-import structlog
 from redis.asyncio import Redis
 
-from service.config import AlertSettings
+from service.config import CHANNELS, AlertSettings
 from service.errors import StoreError
 from service.keys import Keys
+from workers.alerts.canary import CanaryChannel, Watch
 from workers.alerts.channels import Channel
 from workers.alerts.channels.console import ConsoleChannel
 from workers.alerts.channels.discord import DiscordChannel
@@ -31,15 +29,18 @@ from workers.alerts.channels.push import PushChannel
 from workers.alerts.channels.slack import SlackChannel
 from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
-from workers.alerts.delivery import Delivery
+from workers.alerts.delivery import Delivery, Pace
 from workers.alerts.ledger import Ledger
+from workers.alerts.queue import Queue
 from workers.alerts.raising import Raising
-from workers.alerts.steps import Checkpoint, Clock, Sleep, no_checkpoint
+from workers.alerts.steps import Checkpoint, Clock, no_checkpoint
 from workers.alerts.text import templates
 from workers.consumer import REDIS_ERRORS, Consumer, process_name
 from workers.subscriptions import Subscriptions
 
-log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+DEFAULT_PACE = Pace()
+# The tables of the settings whose channels are not called as they are.
+_PREFIXES = {"webhooks": "webhook"}
 
 
 def open_channels(
@@ -66,6 +67,17 @@ def open_channels(
     return [*console, *(Gate(channel) for channel in remote)]
 
 
+def channel_names(settings: AlertSettings) -> list[str]:
+    """The names of the channels that the settings name."""
+    named = [
+        f"{_PREFIXES.get(table, table)}:{name}"
+        for table in CHANNELS
+        for name in getattr(settings, table)
+    ]
+    push = ["push"] if settings.push is not None else []
+    return [*(["console"] if settings.console else []), *named, *push]
+
+
 async def alerts_worker(
     redis_factory: Callable[[], Redis],
     keys: Keys,
@@ -74,14 +86,15 @@ async def alerts_worker(
     max_events: int,
     now: Clock,
     ready: Callable[[], None] = lambda: None,
-    sleep: Sleep = asyncio.sleep,
+    pace: Pace = DEFAULT_PACE,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> None:
     """Raise and deliver alerts until cancelled. Any number of workers share the work.
 
     redis_factory: makes a client that answers bytes; called once for each consumer and closed here.
     max_events: about how many events the alerts stream keeps.
-    ready: called when the groups are there; what happens after that is not missed.
+    ready: called when the group is there; what happens after that is not missed.
+    pace: how often is tried again.
     Raises ConfigError for a channel that can't be used, StoreError when Redis can't be used at
     start; later it is retried.
     """
@@ -94,54 +107,48 @@ async def alerts_worker(
             return redis
 
         channels = open_channels(settings, sessions, now, Subscriptions(client(), keys))
-        ledger = Ledger(client(), keys, max_events=max_events)
-        raising = Raising(ledger, deadline_s=settings.deadline_s, now=now, checkpoint=checkpoint)
+        holder, lease_s = process_name(), settings.claim_after_s
+
+        def delivery(channel: Channel, *, is_dry: bool = False) -> Delivery:
+            queue = Queue(
+                client(), keys, channel.name, holder=holder, lease_s=lease_s, trip=pace.trip
+            )
+            return Delivery(
+                channel, queue, lease_s=lease_s, pace=pace, now=now,
+                checkpoint=no_checkpoint if is_dry else checkpoint, is_dry=is_dry,
+            )  # fmt: skip
+
+        canaries = client()
         deliveries = [
-            Delivery(channel, ledger, now=now, sleep=sleep, checkpoint=checkpoint)
-            for channel in channels
+            *(delivery(channel) for channel in channels),
+            delivery(CanaryChannel(canaries, keys), is_dry=True),
         ]
-        consumers = _consumers(client, keys, settings, raising, deliveries)
-        await _ensure_groups(consumers)
+
+        def wake() -> None:
+            for each in deliveries:
+                each.wake()
+
+        raising = Raising(
+            Ledger(client(), keys, max_events=max_events, queued=wake),
+            [channel.name for channel in channels],
+            deadline_s=settings.deadline_s, now=now, checkpoint=checkpoint,
+        )  # fmt: skip
+        events = Consumer(
+            client(), stream=keys.events, group="alerts", name=holder, handler=raising.handle,
+            dead=keys.dead, claim_after_s=settings.claim_after_s,
+        )  # fmt: skip
+        await _ensure_group(events)
         ready()
         async with asyncio.TaskGroup() as tasks:
-            for consumer in consumers:
-                tasks.create_task(consumer.run())
+            tasks.create_task(events.run())
+            tasks.create_task(Watch(canaries, keys, now).run())
+            for each in deliveries:
+                tasks.create_task(each.run())
 
 
-def _consumers(
-    client: Callable[[], Redis],
-    keys: Keys,
-    settings: AlertSettings,
-    raising: Raising,
-    deliveries: Sequence[Delivery],
-) -> list[Consumer]:
-    """One for each channel and one for the events. Those of the channels first: their groups too.
-
-    A channel that is new begins with the alerts that are within their deadline: what is older was
-    never meant for it, and is no dead letter.
-    """
-    consumer = partial(
-        Consumer, name=process_name(), dead=keys.dead, claim_after_s=settings.claim_after_s
-    )
-    consumers = [
-        consumer(
-            client(),
-            stream=keys.alerts,
-            group=f"channel:{delivery.channel.name}",
-            handler=delivery.handle,
-            batch=delivery.channel.parallel,
-            max_age_s=settings.deadline_s,
-        )
-        for delivery in deliveries
-    ]
-    events = consumer(client(), stream=keys.events, group="alerts", handler=raising.handle)
-    return [*consumers, events]
-
-
-async def _ensure_groups(consumers: Sequence[Consumer]) -> None:
+async def _ensure_group(consumer: Consumer) -> None:
     try:
-        for consumer in consumers:
-            await consumer.ensure_group()
+        await consumer.ensure_group()
     except REDIS_ERRORS as error:
         raise StoreError(
             "redis.unusable",

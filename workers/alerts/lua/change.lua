@@ -1,23 +1,42 @@
--- Update or retract an alert that stands, once for each event.
--- KEYS ledger, alerts stream; ARGV seconds to keep the ledger, stream length, the new state, the id
--- of the event, n, n states that it may come from, then the fields of the event.
--- Returns the state that it was in; "" when there is no such alert, "done" when this event has had
--- its effect before.
+-- Update or retract an alert that stands, once for each event, and put it into each channel's queue.
+-- KEYS ledger, alerts stream, queues; ARGV id of the alert, seconds to keep the ledger, length of the
+-- stream, id, time, deadline in ms and JSON of the event, the new state, n, n states that it may come
+-- from, then the fields of the event.
+-- Returns the state that it was in; "" when there is no such alert yet, "done" when this event has had
+-- its effect before, "stale" when it is older than the newest one.
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then
+  -- Whoever was to raise it has died: what is true by now is remembered until it is raised, or too old.
+  local early = redis.call('HGET', KEYS[1], 'early_time')
+  if not early or early <= ARGV[5] then
+    redis.call('HSET', KEYS[1], 'early', ARGV[7], 'early_time', ARGV[5])
+    redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+  end
   return ''
 end
 local place = 'done:' .. ARGV[4]
 if redis.call('HEXISTS', KEYS[1], place) == 1 then
   return 'done'
 end
-local split = 5 + tonumber(ARGV[5])
-for at = 6, split do
-  if ARGV[at] == before then
-    local number = redis.call('HINCRBY', KEYS[1], 'changes', 1)
-    redis.call('HSET', KEYS[1], 'state', ARGV[3], place, number)
-    redis.call('EXPIRE', KEYS[1], ARGV[1])
-    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, split + 1))
+-- Times have one form, so they compare as text. A retraction is the last word whenever it comes.
+local latest = redis.call('HGET', KEYS[1], 'latest_time')
+if latest and ARGV[8] == 'updated' and ARGV[5] < latest then
+  return 'stale'
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local split = 9 + tonumber(ARGV[9])
+for from = 10, split do
+  if ARGV[from] == before then
+    redis.call('HSET', KEYS[1], 'state', ARGV[8], 'latest_id', ARGV[4], 'latest_time', ARGV[5],
+      'deadline', ARGV[6], 'latest', ARGV[7], place, '1')
+    redis.call('EXPIRE', KEYS[1], ARGV[2])
+    redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, split + 1))
+    for at = 3, #KEYS do
+      -- One that waits there goes on waiting: what is sent then is the newest.
+      redis.call('ZADD', KEYS[at], 'NX', now, ARGV[1])
+      redis.call('EXPIRE', KEYS[at], ARGV[2])
+    end
     break
   end
 end

@@ -1,12 +1,23 @@
--- Raise an alert once: open its ledger and append its event, or do nothing if the ledger is there.
--- KEYS ledger, alerts stream; ARGV seconds to keep the ledger, stream length, number of ledger
--- arguments, those, then the fields of the event.
--- Returns 1 when it was raised now, else 0.
-if redis.call('EXISTS', KEYS[1]) == 1 then
-  return 0
+-- Raise an alert once: open its ledger, append its event and put it into the queue of each channel.
+-- KEYS ledger, alerts stream, queues; ARGV id of the alert, seconds to keep the ledger, length of the
+-- stream (0: append nothing), id, time, deadline in ms and JSON of the event, number of further
+-- ledger arguments, those, then the fields of the event.
+-- Returns whether it was raised now (1 or 0), and the JSON of a change that came before it, if any.
+local early = redis.call('HGET', KEYS[1], 'early')
+if redis.call('HEXISTS', KEYS[1], 'state') == 1 then
+  return { 0, early }
 end
-local split = 3 + tonumber(ARGV[3])
-redis.call('HSET', KEYS[1], unpack(ARGV, 4, split))
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, split + 1))
-return 1
+local split = 8 + tonumber(ARGV[8])
+redis.call('HSET', KEYS[1], 'state', 'raised', 'latest_id', ARGV[4], 'latest_time', ARGV[5],
+  'deadline', ARGV[6], 'latest', ARGV[7], unpack(ARGV, 9, split))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+if ARGV[3] ~= '0' then
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', unpack(ARGV, split + 1))
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+for at = 3, #KEYS do
+  redis.call('ZADD', KEYS[at], 'NX', now, ARGV[1])
+  redis.call('EXPIRE', KEYS[at], ARGV[2])
+end
+return { 1, early }
