@@ -265,7 +265,7 @@ async def serve(
     check_exposure(settings)
     redis, blocking = connect(), connect()
     reader = Reader(redis, keys, now)
-    hub = Hub(blocking, reader, keys, settings=settings, now=now)
+    hub = Hub(blocking, reader, settings=settings, now=now)
     rest = Rest(reader, following(redis), silence_s=hub.silence_s, now=now)
     gateway = Gateway(hub, settings, rest)
     runner = web.AppRunner(

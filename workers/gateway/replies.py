@@ -12,7 +12,7 @@ from service.errors import ConfigError, StoppressError, StoreError, SubscriberEr
 from service.model import body_digest
 from workers.gateway.access import TOKEN, Grant
 from workers.gateway.answers import problem
-from workers.gateway.protocol import StreamId
+from workers.gateway.protocol import Position
 from workers.gateway.subscription import Subscription, parse
 
 GRANT = web.RequestKey("grant", Grant)
@@ -78,7 +78,7 @@ def tagged(request: web.Request, body: bytes, kind: str = "application/json") ->
     return web.Response(body=body, content_type=kind, charset=charset, headers=headers)
 
 
-def asked(request: web.Request, *also: str) -> tuple[Subscription, StreamId | None]:
+def asked(request: web.Request, *also: str) -> tuple[Subscription, Position | None]:
     """The filters and the cursor of a request, as far as its sender may see.
 
     also: parameters that mean other things. Raises SubscriberError.
