@@ -23,7 +23,8 @@ REFS = "#/components/schemas/{name}"
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 JSON = "application/json"
 EVENTS: tuple[type[Struct], ...] = (EntryEvent, PageEvent, CanaryEvent)
-_ONE_EVENT = {"anyOf": [{"$ref": REFS.format(name=one.__name__)} for one in EVENTS]}
+FED: tuple[type[Struct], ...] = (*EVENTS, AlertEvent)  # what comes in the feed
+_ONE_EVENT = {"anyOf": [{"$ref": REFS.format(name=one.__name__)} for one in FED]}
 
 
 def schemas(*kinds: type[Struct]) -> dict[str, dict[str, Any]]:
@@ -143,6 +144,13 @@ OPERATIONS = (
         parameters=("from", "to"),
         errors=(404,),
     ),
+    Operation(
+        path="/v1/alerts",
+        summary="What has become of each alert, those raised last first.",
+        answer=answers.Alerts,
+        parameters=("page", "rule", "state", "limit", "after"),
+        tagged=True,
+    ),
     Operation(path="/healthz", summary="Is the process alive?", answer=answers.Status, open=True),
     Operation(
         path="/readyz",
@@ -158,11 +166,16 @@ OPERATIONS = (
 _WORDS = {"type": "array", "items": {"type": "string", "maxLength": 200}, "maxItems": 200}
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "page": ("Ids of pages.", _WORDS),
-    "type": ("Types of events, such as entry.edited.", _WORDS),
+    "type": ("Types of events, such as entry.edited, or entry, page or alert.", _WORDS),
     "label": ("Labels of entries.", _WORDS),
     "author": ("Names of authors, in any case.", _WORDS),
     "text": ("Words in an entry's title or text, in any case.", _WORDS),
     "cursor": ("A position that the gateway has named.", {"type": "string"}),
+    "rule": ("Names of rules.", _WORDS),
+    "state": (
+        "What an alert is now.",
+        _WORDS | {"items": {"type": "string", "enum": list(get_args(answers.AlertState))}},
+    ),
     "limit": ("How many at most.", {"type": "integer", "minimum": 1, "maximum": 200}),
     "wait": ("Seconds to wait for one.", {"type": "integer", "minimum": 0, "maximum": 60}),
     "after": ("How many to leave out.", {"type": "integer", "minimum": 0, "maximum": 10**8}),
@@ -197,7 +210,7 @@ def openapi() -> dict[str, Any]:
     given = {kind for one in OPERATIONS for kind in (one.answer, one.other)}
     kinds = {kind for kind in given if isinstance(kind, type)}
     bodies = {one.body for one in OPERATIONS if one.body}
-    used = sorted({*kinds, *bodies, answers.Problem, *EVENTS}, key=lambda kind: kind.__name__)
+    used = sorted({*kinds, *bodies, answers.Problem, *FED}, key=lambda kind: kind.__name__)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -312,7 +325,7 @@ def asyncapi() -> dict[str, Any]:
             "messages": _messages(*kinds),
         }
         operations[f"publish-{name}"] = _async_operation("send", name, words, kinds)
-    every = (*said, *heard, *EVENTS, AlertEvent, Health)
+    every = (*said, *heard, *FED, Health)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Stoppress", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -327,7 +340,7 @@ def asyncapi() -> dict[str, Any]:
             "schemas": schemas(*every),
             "messages": {
                 kind.__name__: {"name": _tag(kind), "payload": _ref(kind)}
-                for kind in (*said, *heard, *EVENTS, AlertEvent)
+                for kind in (*said, *heard, *FED)
             },
         },
     }

@@ -47,7 +47,9 @@ NARROWER: dict[str, dict[str, dict[str, Any]]] = {
     "EventMessage": {
         "sent": _MOMENT,
         "event": {
-            "anyOf": [{"$ref": f"{name}-event.json"} for name in ("entry", "page", "canary")]
+            "anyOf": [
+                {"$ref": f"{name}-event.json"} for name in ("entry", "page", "alert", "canary")
+            ]
         },
     },
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from service.keys import Keys
 from tests.alert_samples import alert_event, entry_event
 from tests.integration.test_gateway import Desk
 from tests.integration.test_gateway_doors import JSON, settled, until
+from workers.gateway import alert_board
 
 EVERYTHING = "?type=entry,page,alert"
 ALERTED = ["alert.raised e1", "alert.updated e1", "alert.retracted e1"]
@@ -201,3 +203,146 @@ async def test_a_subscription_for_alerts_can_be_added_on_an_open_socket(desk: Al
         await until(ws, "subscribed")
         await desk.alert(entry="after")
         assert told(await until(ws, "event")) == ["alert.raised after"]
+
+
+# --- what has become of each alert ---------------------------------------------------------------
+
+
+async def alerts(desk: Desk, query: str = "", key: str = "") -> Any:
+    """The answer of /v1/alerts."""
+    headers = {"Authorization": f"Bearer {key * 24}"} if key else {}
+    url = f"{desk.gateway}/v1/alerts{query}"
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as response:
+        return await response.json()
+
+
+async def test_an_alert_is_listed_with_its_state_its_history_and_where_time_was_lost(
+    desk: AlertDesk,
+) -> None:
+    seen = datetime.now(UTC) - timedelta(seconds=30)
+    first = await desk.alert(at=seen)
+    async with desk.serving():
+        (listed,) = (await alerts(desk))["alerts"]
+        assert (listed["state"], listed["rule"], listed["page"]["id"]) == (
+            "raised", "breaking", "ukraine",
+        )  # fmt: skip
+        assert listed["alert"] == first.data.alert
+        published = first.data.entry.published
+        assert published is not None
+        assert listed["lag"]["seen_s"] == pytest.approx((seen - published).total_seconds(), abs=0.1)
+        assert 29 < listed["lag"]["raised_s"] < 60
+        update = await desk.alert("updated")
+        last = await desk.alert("retracted")
+        (listed,) = (await alerts(desk))["alerts"]
+    assert listed["state"] == "retracted"
+    history = [(one["id"], one["state"], one["reason"]) for one in listed["history"]]
+    assert history == [
+        (first.id, "raised", "published with the label breaking"),
+        (update.id, "updated", "figure: 9 killed → 12 killed"),
+        (last.id, "retracted", "its entry was withdrawn"),
+    ]
+    at = [datetime.fromisoformat(one["at"]) for one in listed["history"]]
+    assert at == sorted(at)
+    assert at[0] == datetime.fromisoformat(listed["lag"]["raised"])
+    assert 29 < listed["lag"]["raised_s"] < 60
+
+
+async def test_alerts_come_in_parts_by_filter_and_once_while_they_are_the_same(
+    desk: AlertDesk,
+) -> None:
+    for number in range(7):
+        await desk.alert(entry=f"e{number}")
+    await desk.alert("retracted", entry="e2")
+    await desk.alert("updated", entry="e3")
+    async with desk.serving(), aiohttp.ClientSession() as http:
+        seen, after = [], 0
+        while after is not None:
+            found = await alerts(desk, f"?limit=3&after={after}")
+            seen += [one["entry"]["id"] for one in found["alerts"]]
+            after = found["next"]
+        assert seen == [f"e{n}" for n in range(6, -1, -1)]
+        by = {
+            "?state=retracted": ["e2"],
+            "?state=updated,retracted": ["e3", "e2"],
+            "?state=raised&limit=2": ["e6", "e5"],
+            "?rule=breaking&state=updated": ["e3"],
+            "?rule=other": [],
+            "?page=ukraine&page=other&state=updated": ["e3"],
+            "?page=other": [],
+        }
+        for query, wanted in by.items():
+            got = [one["entry"]["id"] for one in (await alerts(desk, query))["alerts"]]
+            assert (query, got) == (query, wanted)
+        url = f"{desk.gateway}/v1/alerts"
+        async with http.get(url) as response:
+            tag = response.headers["ETag"]
+        await desk.publish(1)  # an event that is no alert's changes nothing
+        async with http.get(url, headers={"If-None-Match": tag}) as response:
+            assert (response.status, await response.read()) == (304, b"")
+        await desk.alert(entry="e7")
+        async with http.get(url, headers={"If-None-Match": tag}) as response:
+            assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("state=standing", "filter.state"),
+        ("label=breaking", "filter.unknown"),
+        ("limit=0", "limit.malformed"),
+        ("after=x", "after.malformed"),
+        ("rule=" + "x" * 201, "filter.too_long"),
+    ],
+)
+async def test_a_wrong_question_about_alerts_is_answered_with_what_is_wrong(
+    desk: AlertDesk, query: str, code: str
+) -> None:
+    async with desk.serving():
+        status, body = await desk.get(f"/v1/alerts?{query}")
+    assert (status, json.loads(body)["code"]) == (400, code)
+
+
+async def test_a_key_is_shown_the_alerts_of_its_pages_alone(desk: AlertDesk) -> None:
+    await desk.alert()
+    async with desk.serving(KEYS):
+        assert len((await alerts(desk, key="k"))["alerts"]) == 1
+        assert (await alerts(desk, key="s"))["alerts"] == []
+        assert (await alerts(desk, "?page=ukraine", key="s"))["alerts"] == []
+        assert (await alerts(desk))["code"] == "access.missing"
+
+
+async def test_the_list_follows_what_redis_keeps(desk: AlertDesk) -> None:
+    """What is trimmed is gone from it, and a Redis that was emptied begins with none."""
+    await desk.alert(entry="e1")
+    await desk.alert(entry="e2")
+    await desk.alert("updated", entry="e1")
+    async with desk.serving():
+        assert len((await alerts(desk))["alerts"]) == 2
+        await desk.redis.xtrim(desk.keys.alerts, maxlen=1, approximate=False)
+        (listed,) = (await alerts(desk))["alerts"]
+        assert (listed["entry"]["id"], listed["state"], listed["lag"]) == ("e1", "updated", None)
+        await desk.redis.xadd(desk.keys.alerts, {"no": "event"})
+        await desk.empty_redis()
+        assert (await alerts(desk))["alerts"] == []
+        await desk.alert(entry="e3")
+        assert len((await alerts(desk))["alerts"]) == 1
+
+
+async def test_only_so_many_events_of_alerts_are_looked_back_at(
+    desk: AlertDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_board, "KEPT_EVENTS", 5)
+    for number in range(9):
+        await desk.alert(entry=f"e{number}")
+    async with desk.serving():
+        shown = [one["entry"]["id"] for one in (await alerts(desk))["alerts"]]
+        assert shown == [f"e{n}" for n in range(8, 3, -1)]
+        await desk.alert(entry="e9")
+        shown = [one["entry"]["id"] for one in (await alerts(desk))["alerts"]]
+        assert shown == [f"e{n}" for n in range(9, 4, -1)]
+
+
+async def test_an_id_that_no_clock_gave_out_breaks_no_list(desk: AlertDesk) -> None:
+    await desk.redis.xadd(desk.keys.alerts, {**to_fields(alert_event())}, id="999999999999999999-0")
+    async with desk.serving():
+        assert len((await alerts(desk))["alerts"]) == 1

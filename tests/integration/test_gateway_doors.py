@@ -560,7 +560,7 @@ async def test_the_commands_in_the_docs_work(desk: Desk, tmp_path: Path) -> None
         pytest.skip("curl is not installed")
     docs = (ROOT / "docs" / "feed.md").read_text("utf-8")
     commands = re.findall(r"^curl .*$", docs, re.MULTILINE)
-    answers = [rb"event: hello", rb"\{.cursor", rb"\{.page.:", rb"$"]
+    answers = [rb"\{.alerts.:", rb"event: hello", rb"\{.cursor", rb"\{.page.:", rb"$"]
     await desk.publish(1)
     async with desk.serving():
         for command, answer in zip(commands, answers, strict=True):

@@ -119,6 +119,18 @@ class Reader:
             found.append(_frame(stream, id_, position, fields, sent))
         return found
 
+    async def alerts_after(self, position: Position, most: int) -> list[Frame]:
+        """Up to `most` frames of the alerts stream after a position."""
+        found = await self._redis.xrange(self._keys.alerts, f"({position.alerts}", "+", count=most)
+        return self.frames(position, (), cast("Entries", found))
+
+    async def before_newest_alerts(self, most: int) -> Position:
+        """The position that so many frames of the alerts stream come after, or all of them."""
+        await self._name()
+        newest = cast("Entries", await self._redis.xrevrange(self._keys.alerts, count=most))
+        start = Position(self.deployment)
+        return start.past("alerts", _before(StreamId.of(newest[-1][0]))) if newest else start
+
     async def history(self, page: str) -> list[EntryEvent]:
         """The events of a page's entries that are kept, oldest first."""
         return unpacked(await self._redis.xrange(self._keys.history(page)))

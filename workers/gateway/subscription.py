@@ -161,21 +161,23 @@ def parse(
             whole = name in {"cursor", "text"}
             found[name] += filter(None, [value] if whole else value.split(","))
         elif name not in also:
-            raise SubscriberError(
-                "filter.unknown",
-                f"no filter {name!r}",
-                where="query",
-                fix=f"allowed: {', '.join(sorted({*found, *also}))}",
-            )
+            raise unknown_filter(name, {*found, *also})
     cursors = found.pop("cursor")
     if len(cursors) > 1:
         raise SubscriberError("cursor.malformed", "more than one cursor", where="cursor")
-    _bounded(found)
+    check_bounds(found)
     filters = Filters(**{name: tuple(values) for name, values in found.items()})
     return subscription(filters, within), position(cursors[0]) if cursors else None
 
 
-def _bounded(found: dict[str, list[str]]) -> None:
+def unknown_filter(name: str, allowed: Iterable[str]) -> SubscriberError:
+    """That there is no such parameter."""
+    fix = f"allowed: {', '.join(sorted(allowed))}"
+    return SubscriberError("filter.unknown", f"no filter {name!r}", where="query", fix=fix)
+
+
+def check_bounds(found: dict[str, list[str]]) -> None:
+    """Raises SubscriberError for more or longer values than a filter may have."""
     for name, values in found.items():
         if len(values) > MAX_VALUES or any(len(value) > MAX_CHARS for value in values):
             raise SubscriberError(
