@@ -18,6 +18,7 @@ from service.keys import Keys
 from service.model import Health
 from workers.gateway import answers, protocol
 from workers.gateway.protocol import CLOUDEVENTS_SUBPROTOCOL, SUBPROTOCOL
+from workers.subscriptions import PushSubscription
 
 REFS = "#/components/schemas/{name}"
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -151,6 +152,29 @@ OPERATIONS = (
         parameters=("page", "rule", "state", "limit", "after"),
         tagged=True,
     ),
+    Operation(
+        path="/v1/push",
+        summary="The key that a browser subscribes to pushes with.",
+        answer=answers.Push,
+        errors=(404,),
+    ),
+    Operation(
+        path="/v1/push/subscriptions",
+        method="post",
+        summary="Push alerts to a browser: what its PushSubscription.toJSON() gives.",
+        answer=answers.PushSubscribed,
+        statuses=(200, 201),
+        body=PushSubscription,
+        errors=(404, 413, 415),
+    ),
+    Operation(
+        path="/v1/push/subscriptions/{id}",
+        method="delete",
+        summary="Push nothing there any more.",
+        answer=None,
+        statuses=(204,),
+        errors=(404,),
+    ),
     Operation(path="/healthz", summary="Is the process alive?", answer=answers.Status, open=True),
     Operation(
         path="/readyz",
@@ -160,6 +184,12 @@ OPERATIONS = (
     ),
     Operation(path="/metrics", summary="Metrics for Prometheus.", answer="text/plain"),
     Operation(path="/", summary="A web page that shows the feed.", answer="text/html", open=True),
+    Operation(
+        path="/sw.js",
+        summary="The page's service worker, which shows pushes.",
+        answer="text/javascript",
+        open=True,
+    ),
     Operation(path="/openapi.json", summary="This document.", answer=JSON, open=True),
     Operation(path="/asyncapi.json", summary="The feed and the streams.", answer=JSON, open=True),
 )
@@ -186,8 +216,8 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
 _SAID = {
     101: "The feed begins.",
     200: "Here it is.",
-    201: "It is followed from now on.",
-    204: "It is followed no more.",
+    201: "So it is from now on.",
+    204: "So it is no more.",
     304: "Nothing has changed.",
     400: "Something in the question is wrong.",
     401: "A key or token is needed.",

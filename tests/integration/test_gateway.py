@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from service.cli import Following
 from service.client import subscribe
-from service.config import GatewaySettings, Settings
+from service.config import GatewaySettings, PushSettings, Settings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError
@@ -71,6 +71,7 @@ class Desk:
         self,
         settings: GatewaySettings = SETTINGS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        push: PushSettings | None = None,
     ) -> AsyncIterator[str]:
         """A gateway, running; its address."""
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -82,6 +83,7 @@ class Desk:
                 following=lambda redis: Following(self.store, Settings()),
                 now=now,
                 ready=address.set_result,
+                push=push,
             )
         )
         await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)

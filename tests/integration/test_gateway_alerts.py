@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
+import shutil
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.config import GatewaySettings, KeySettings
+from service.config import GatewaySettings, KeySettings, PushSettings
 from service.events import AlertEvent, to_fields
 from service.keys import Keys
 from tests.alert_samples import alert_event, entry_event
+from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import Desk
 from tests.integration.test_gateway_doors import JSON, settled, until
+from tests.receivers.push import PushService
+from workers import subscriptions
+from workers.alerts.channels.guard import open_sessions
+from workers.alerts.channels.push import PushChannel
+from workers.alerts.text import templates
 from workers.gateway import alert_board
+from workers.subscriptions import PushSubscription, Subscriptions
 
 EVERYTHING = "?type=entry,page,alert"
 ALERTED = ["alert.raised e1", "alert.updated e1", "alert.retracted e1"]
@@ -346,3 +358,211 @@ async def test_an_id_that_no_clock_gave_out_breaks_no_list(desk: AlertDesk) -> N
     await desk.redis.xadd(desk.keys.alerts, {**to_fields(alert_event())}, id="999999999999999999-0")
     async with desk.serving():
         assert len((await alerts(desk))["alerts"]) == 1
+
+
+# --- pushes --------------------------------------------------------------------------------------
+
+PUSH = PushSettings(contact="mailto:desk@news.example", allow_private=True)
+STRICT = PushSettings(contact="mailto:desk@news.example")
+
+
+@pytest.fixture
+async def service(redis: Redis, keys: Keys) -> AsyncIterator[PushService]:
+    async with PushService().serving() as service:
+        service.key = (await Subscriptions(redis, keys).vapid_key()).public
+        yield service
+
+
+@pytest.fixture
+async def channel(redis: Redis, keys: Keys) -> AsyncIterator[PushChannel]:
+    """What the alerts worker pushes with."""
+    async with open_sessions() as sessions:
+        kept = Subscriptions(redis, keys)
+        yield PushChannel(PUSH, sessions, templates({}), lambda: datetime.now(UTC), kept)
+
+
+async def asked(
+    desk: Desk, method: str, path: str, said: object = None, **headers: str
+) -> tuple[int, Any]:
+    """Status and decoded answer. said: as JSON."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, desk.gateway + path, json=said, headers=headers) as answer,
+    ):
+        body = await answer.read()
+        return answer.status, json.loads(body) if body else None
+
+
+def as_json(new: PushSubscription) -> dict[str, Any]:
+    """What a browser makes of it; some add a field."""
+    return {"expirationTime": None, **msgspec.to_builtins(new)}
+
+
+async def test_a_browser_that_subscribes_is_pushed_to_until_it_has_enough(
+    desk: AlertDesk, service: PushService, channel: PushChannel
+) -> None:
+    browser, new = service.subscribe("a")
+    async with desk.serving(push=PUSH):
+        assert await asked(desk, "GET", "/v1/push") == (200, {"key": service.key})
+        first = await asked(desk, "POST", "/v1/push/subscriptions", as_json(new))
+        assert first == (201, {"id": new.id, "is_new": True})
+        again = await asked(desk, "POST", "/v1/push/subscriptions", as_json(new))
+        assert again == (200, {"id": new.id, "is_new": False})
+        await channel.send(alert_event(), None)
+        assert browser.titles() == ["BREAKING: General killed in car bomb attack - reports"]
+        place = f"/v1/push/subscriptions/{new.id}"
+        assert await asked(desk, "DELETE", place) == (204, None)
+        assert (await asked(desk, "DELETE", place))[1]["code"] == "push.unknown"
+        await channel.send(alert_event(entry="e2"), None)
+    assert browser.pushes == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "code"),
+    [
+        ({}, STRICT, None),
+        ({"endpoint": "https://push.example:8443/x"}, STRICT, None),
+        ({"endpoint": "http://push.example/x"}, STRICT, "push.address"),
+        ({"endpoint": "http://push.example/x"}, PUSH, "push.address"),
+        ({"endpoint": "http://10.0.0.7/x"}, PUSH, "push.address"),
+        ({"endpoint": "https://10.0.0.7/x"}, PUSH, None),
+        ({"endpoint": "https://10.0.0.7/x"}, STRICT, "push.address"),
+        ({"endpoint": "http://127.0.0.1:9/x"}, PUSH, None),
+        ({"endpoint": "http://[::1]:9/x"}, PUSH, None),
+        ({"endpoint": "https://127.0.0.1/x"}, STRICT, "push.address"),
+        ({"endpoint": "https://localhost/x"}, STRICT, "push.address"),
+        ({"endpoint": "https://169.254.169.254/x"}, STRICT, "push.address"),
+        ({"endpoint": "https://[::1]/x"}, STRICT, "push.address"),
+        ({"endpoint": "https://me:secret@push.example/x"}, STRICT, "push.address"),
+        ({"endpoint": "https://push.example:99999/x"}, STRICT, "push.malformed"),
+        ({"endpoint": "ftp://push.example/x"}, STRICT, "push.malformed"),
+        ({"endpoint": "javascript:alert(1)"}, STRICT, "push.malformed"),
+        ({"endpoint": "https://push.example/" + "x" * 2000}, STRICT, "push.malformed"),
+        ({"endpoint": "https://push.example/" + "x" * 9000}, STRICT, "body.too_long"),
+        ({"endpoint": 5}, STRICT, "push.malformed"),
+        ({"keys": {}}, STRICT, "push.malformed"),
+        ({"keys": {"p256dh": "AAAA", "auth": "AAAA"}}, STRICT, "push.malformed"),
+        ({"endpoint": "https://a.push.example/x"}, "*.push.example", None),
+        ({"endpoint": "https://A.PUSH.example/x"}, "*.push.example", None),
+        ({"endpoint": "https://push.example.evil.example/x"}, "*.push.example", "push.address"),
+    ],
+)
+async def test_what_is_no_subscription_or_leads_nowhere_good_is_refused(
+    desk: AlertDesk, change: JSON, settings: PushSettings | str, code: str | None
+) -> None:
+    said = as_json(
+        msgspec.structs.replace(PushService().subscribe("a")[1], endpoint="https://p.example/x")
+    )
+    if isinstance(settings, str):
+        settings = msgspec.structs.replace(STRICT, hosts=(settings,))
+    async with desk.serving(push=settings):
+        status, answer = await asked(desk, "POST", "/v1/push/subscriptions", said | change)
+        assert answer.get("code") == code, answer
+    assert status == (201 if code is None else 413 if code == "body.too_long" else 400)
+
+
+async def test_there_are_never_more_subscriptions_than_there_may_be(
+    desk: AlertDesk, service: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIPTIONS", 3)
+    every = [as_json(service.subscribe(f"b{n}")[1]) for n in range(20)]
+    place = "/v1/push/subscriptions"
+    async with desk.serving(push=PUSH):
+        answers = await asyncio.gather(*(asked(desk, "POST", place, one) for one in every))
+        codes = [answer.get("code") for _, answer in answers]
+        assert (codes.count(None), codes.count("push.full")) == (3, 17)
+        assert {status for status, _ in answers} == {201, 503}
+        known = every[codes.index(None)]
+        assert (await asked(desk, "POST", place, known))[0] == 200
+    assert await desk.redis.hlen(desk.keys.push_subscriptions) == 3
+
+
+async def test_a_subscription_keeps_the_pages_of_its_key_whatever_the_browser_says(
+    desk: AlertDesk, service: PushService, channel: PushChannel
+) -> None:
+    """And the channel pushes nothing to one that may not see every page, as long as it asks for
+    all of them; it is to ask `of` a page."""
+    kept = Subscriptions(desk.redis, desk.keys)
+    (_, desks), (sport, sports) = service.subscribe("desk"), service.subscribe("sport")
+    async with desk.serving(KEYS, push=PUSH):
+        for key, new in (("k", desks), ("s", sports)):
+            said, bearer = as_json(new) | {"pages": ["*"]}, f"Bearer {key * 24}"
+            headers = {"Authorization": bearer}
+            assert (await asked(desk, "POST", "/v1/push/subscriptions", said, **headers))[0] == 201
+    assert set(await kept.of("sport-cup")) == {desks.id, sports.id}
+    assert set(await kept.of("ukraine")) == {desks.id}
+    assert set(await kept.all()) == {desks.id}
+    await channel.send(alert_event(), None)
+    assert sport.pushes == 0
+
+
+async def test_a_subscription_of_before_there_were_patterns_sees_every_page(
+    desk: AlertDesk, service: PushService
+) -> None:
+    _, new = service.subscribe("a")
+    await desk.redis.hset(desk.keys.push_subscriptions, new.id, msgspec.json.encode(new))  # type: ignore[misc]
+    assert set(await Subscriptions(desk.redis, desk.keys).of("any")) == {new.id}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/push"),
+        ("POST", "/v1/push/subscriptions"),
+        ("DELETE", "/v1/push/subscriptions/x"),
+    ],
+)
+async def test_pushes_are_for_readers_of_this_origin_where_they_are_sent_at_all(
+    desk: AlertDesk, method: str, path: str
+) -> None:
+    foreign = {"Origin": "https://evil.example"}
+    async with desk.serving():
+        status, problem = await asked(desk, method, path)
+        assert (status, problem["code"]) == (404, "push.off")
+    async with desk.serving(KEYS, push=PUSH):
+        status, problem = await asked(desk, method, path, **foreign)
+        assert (status, problem["code"]) == (403, "access.origin")
+        status, problem = await asked(desk, method, path)
+        assert (status, problem["code"]) == (401, "access.missing")
+    assert not await desk.redis.exists(desk.keys.push_subscriptions)
+
+
+async def test_a_form_of_another_site_cannot_subscribe(desk: AlertDesk) -> None:
+    """A browser sends these without asking first, and may leave the origin out."""
+    async with desk.serving(push=PUSH), aiohttp.ClientSession() as http:
+        url = f"{desk.gateway}/v1/push/subscriptions"
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+            headers = {"Content-Type": kind}
+            async with http.post(url, data=b"{}", headers=headers) as answer:
+                assert (answer.status, (await answer.json())["code"]) == (415, "body.type")
+
+
+async def test_the_service_worker_is_of_the_whole_origin_and_can_load_nothing(
+    desk: AlertDesk,
+) -> None:
+    async with (
+        desk.serving(KEYS),
+        aiohttp.ClientSession() as http,
+        http.get(f"{desk.gateway}/sw.js") as answer,
+    ):
+        assert answer.status == 200
+        assert answer.content_type == "text/javascript"
+        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "worker-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_the_commands_in_the_docs_of_pushes_work(desk: AlertDesk) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    docs = (ROOT / "docs" / "alerts.md").read_text("utf-8")
+    commands = re.findall(r"^curl .*$", docs, re.MULTILINE)
+    async with desk.serving(push=PUSH):
+        for command, answer in zip(commands, ["key", "code"], strict=True):
+            words = shlex.split(command.replace("http://127.0.0.1:8037", desk.gateway))
+            program = await asyncio.create_subprocess_exec(
+                *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            )
+            said, _ = await program.communicate()
+            assert answer in json.loads(said)
