@@ -1,7 +1,7 @@
 // What has become of alerts: read from the gateway once the position in the feed is known, and then
 // from the feed. Both tell of the same events, which are known by their ids.
 
-import { byId, el, link, reconcile, setText, spaced, timeElement } from "./dom.js";
+import { byId, dayOf, el, link, reconcile, setText, spaced, timeElement } from "./dom.js";
 
 const FEW = 3; // shown until more are asked for
 const MAX_ALERTS = 50;
@@ -104,7 +104,7 @@ function alertElement(alert, record) {
   const about = [
     el("span", { class: "state" }, state),
     el("span", { class: "rule" }, rule),
-    timeElement(history[0].at),
+    ...moment(history[0].at),
     el("span", { class: "alert-page", dir: "auto" }, page.title || page.id),
   ];
   return el(
@@ -123,7 +123,13 @@ function alertElement(alert, record) {
 }
 
 const changeElement = ({ state, reason, at }) =>
-  el("li", {}, timeElement(at), " ", el("b", {}, state), " ", el("span", { dir: "auto" }, reason));
+  el("li", {}, spaced([...moment(at), el("b", {}, state), el("span", { dir: "auto" }, reason)]));
+
+/** The time, and the day unless it is today. */
+function moment(instant) {
+  const day = dayOf(new Date(instant));
+  return day ? [timeElement(instant), el("span", {}, day)] : [timeElement(instant)];
+}
 
 /** Where time was lost before the alert was raised. */
 function delay(lag) {
@@ -133,6 +139,8 @@ function delay(lag) {
 }
 
 function seconds(s) {
-  if (Math.abs(s) < 10) return `${s.toFixed(1)} s`;
-  return Math.abs(s) < 600 ? `${Math.round(s)} s` : `${Math.round(s / 60)} min`;
+  const size = Math.abs(s);
+  if (size < 10) return `${s.toFixed(1)} s`;
+  if (size < 600) return `${Math.round(s)} s`;
+  return size < 36_000 ? `${Math.round(s / 60)} min` : `${Math.round(s / 3600)} h`;
 }
