@@ -119,7 +119,13 @@ def examples() -> dict[str, bytes]:
         for each in reversed(state.entries.values())
     ]
     at = [
-        protocol.cursor(protocol.StreamId("5f2c81d09a3e", 1745571605000 + n * 240_000, 0))
+        protocol.cursor(
+            protocol.Position(
+                "5f2c81d09a3e",
+                protocol.StreamId(1745571605000 + n * 240_000),
+                protocol.StreamId(1745571605000),
+            )
+        )
         for n in range(5)
     ]
     messages: dict[str, protocol.Message | protocol.Said] = {

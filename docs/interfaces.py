@@ -18,12 +18,14 @@ from service.keys import Keys
 from service.model import Health
 from workers.gateway import answers, protocol
 from workers.gateway.protocol import CLOUDEVENTS_SUBPROTOCOL, SUBPROTOCOL
+from workers.subscriptions import PushSubscription
 
 REFS = "#/components/schemas/{name}"
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 JSON = "application/json"
 EVENTS: tuple[type[Struct], ...] = (EntryEvent, PageEvent, CanaryEvent)
-_ONE_EVENT = {"anyOf": [{"$ref": REFS.format(name=one.__name__)} for one in EVENTS]}
+FED: tuple[type[Struct], ...] = (*EVENTS, AlertEvent)  # what comes in the feed
+_ONE_EVENT = {"anyOf": [{"$ref": REFS.format(name=one.__name__)} for one in FED]}
 
 
 def schemas(*kinds: type[Struct]) -> dict[str, dict[str, Any]]:
@@ -143,6 +145,36 @@ OPERATIONS = (
         parameters=("from", "to"),
         errors=(404,),
     ),
+    Operation(
+        path="/v1/alerts",
+        summary="What has become of each alert, those raised last first.",
+        answer=answers.Alerts,
+        parameters=("page", "rule", "state", "limit", "after"),
+        tagged=True,
+    ),
+    Operation(
+        path="/v1/push",
+        summary="The key that a browser subscribes to pushes with.",
+        answer=answers.Push,
+        errors=(404,),
+    ),
+    Operation(
+        path="/v1/push/subscriptions",
+        method="post",
+        summary="Push alerts to a browser: what its PushSubscription.toJSON() gives.",
+        answer=answers.PushSubscribed,
+        statuses=(200, 201),
+        body=PushSubscription,
+        errors=(404, 413, 415),
+    ),
+    Operation(
+        path="/v1/push/subscriptions/{id}",
+        method="delete",
+        summary="Push nothing there any more.",
+        answer=None,
+        statuses=(204,),
+        errors=(404,),
+    ),
     Operation(path="/healthz", summary="Is the process alive?", answer=answers.Status, open=True),
     Operation(
         path="/readyz",
@@ -152,17 +184,28 @@ OPERATIONS = (
     ),
     Operation(path="/metrics", summary="Metrics for Prometheus.", answer="text/plain"),
     Operation(path="/", summary="A web page that shows the feed.", answer="text/html", open=True),
+    Operation(
+        path="/sw.js",
+        summary="The page's service worker, which shows pushes.",
+        answer="text/javascript",
+        open=True,
+    ),
     Operation(path="/openapi.json", summary="This document.", answer=JSON, open=True),
     Operation(path="/asyncapi.json", summary="The feed and the streams.", answer=JSON, open=True),
 )
 _WORDS = {"type": "array", "items": {"type": "string", "maxLength": 200}, "maxItems": 200}
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "page": ("Ids of pages.", _WORDS),
-    "type": ("Types of events, such as entry.edited.", _WORDS),
+    "type": ("Types of events, such as entry.edited, or entry, page or alert.", _WORDS),
     "label": ("Labels of entries.", _WORDS),
     "author": ("Names of authors, in any case.", _WORDS),
     "text": ("Words in an entry's title or text, in any case.", _WORDS),
     "cursor": ("A position that the gateway has named.", {"type": "string"}),
+    "rule": ("Names of rules.", _WORDS),
+    "state": (
+        "What an alert is now.",
+        _WORDS | {"items": {"type": "string", "enum": list(get_args(answers.AlertState))}},
+    ),
     "limit": ("How many at most.", {"type": "integer", "minimum": 1, "maximum": 200}),
     "wait": ("Seconds to wait for one.", {"type": "integer", "minimum": 0, "maximum": 60}),
     "after": ("How many to leave out.", {"type": "integer", "minimum": 0, "maximum": 10**8}),
@@ -173,8 +216,8 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
 _SAID = {
     101: "The feed begins.",
     200: "Here it is.",
-    201: "It is followed from now on.",
-    204: "It is followed no more.",
+    201: "So it is from now on.",
+    204: "So it is no more.",
     304: "Nothing has changed.",
     400: "Something in the question is wrong.",
     401: "A key or token is needed.",
@@ -197,7 +240,7 @@ def openapi() -> dict[str, Any]:
     given = {kind for one in OPERATIONS for kind in (one.answer, one.other)}
     kinds = {kind for kind in given if isinstance(kind, type)}
     bodies = {one.body for one in OPERATIONS if one.body}
-    used = sorted({*kinds, *bodies, answers.Problem, *EVENTS}, key=lambda kind: kind.__name__)
+    used = sorted({*kinds, *bodies, answers.Problem, *FED}, key=lambda kind: kind.__name__)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -312,7 +355,7 @@ def asyncapi() -> dict[str, Any]:
             "messages": _messages(*kinds),
         }
         operations[f"publish-{name}"] = _async_operation("send", name, words, kinds)
-    every = (*said, *heard, *EVENTS, AlertEvent, Health)
+    every = (*said, *heard, *FED, Health)
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Stoppress", "version": __version__, "license": {"name": "Apache-2.0"}},
@@ -327,7 +370,7 @@ def asyncapi() -> dict[str, Any]:
             "schemas": schemas(*every),
             "messages": {
                 kind.__name__: {"name": _tag(kind), "payload": _ref(kind)}
-                for kind in (*said, *heard, *EVENTS, AlertEvent)
+                for kind in (*said, *heard, *FED)
             },
         },
     }

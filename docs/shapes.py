@@ -13,6 +13,7 @@ from msgspec import inspect as types
 from service import config, events, history, model
 from service.events import AlertEvent, CanaryEvent, EntryEvent, PageEvent
 from service.model import Entry
+from workers import subscriptions
 from workers.gateway import answers, protocol
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -47,7 +48,9 @@ NARROWER: dict[str, dict[str, dict[str, Any]]] = {
     "EventMessage": {
         "sent": _MOMENT,
         "event": {
-            "anyOf": [{"$ref": f"{name}-event.json"} for name in ("entry", "page", "canary")]
+            "anyOf": [
+                {"$ref": f"{name}-event.json"} for name in ("entry", "page", "alert", "canary")
+            ]
         },
     },
 }
@@ -100,7 +103,7 @@ def _moments(name: str) -> Iterator[str]:
     """The fields of a type that are datetimes."""
     kind = next(
         getattr(m, name)
-        for m in (protocol, events, model, answers, history, config)
+        for m in (protocol, events, model, answers, history, config, subscriptions)
         if hasattr(m, name)
     )
     found = types.type_info(kind)

@@ -202,7 +202,7 @@ async def serve_forever(
     await gateway(
         partial(connect, url), keys, settings.gateway,
         following=lambda redis: Following(store_of(redis, settings, url), settings),
-        now=utc_now, ready=ready, share_port=share_port,
+        now=utc_now, ready=ready, push=settings.alerts.push, share_port=share_port,
     )  # fmt: skip
 
 

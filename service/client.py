@@ -21,6 +21,7 @@ from service.errors import CorruptionError, StoppressError, SubscriberError
 from service.events import Attributes, Event
 from service.model import Health
 from service.subscriber import (
+    AlertMessage,
     Chain,
     EventMessage,
     Hello,
@@ -32,6 +33,7 @@ from service.subscriber import (
     Snapshot,
     UnknownEvent,
     decoded,
+    remember,
 )
 
 SUBPROTOCOL = "stoppress.v1.json"
@@ -41,6 +43,7 @@ CLOSE_S = 1.0
 TOO_MANY = 429
 SILENT_HEARTBEATS = 2.5  # so long without any frame, and the connection counts as lost
 WHOLE = frozenset({"page", "cursor", "access_token"})  # these filter out no event of a page
+FAMILIES = frozenset({"entry", "page"})  # both together as types don't either
 TRIES = 10  # so often in a row what cannot be read may come at one place
 
 
@@ -67,7 +70,8 @@ def subscribe(
 ) -> Subscription:
     """Events of a feed: `async for event in subscribe("ws://127.0.0.1:8037")`.
 
-    url: a gateway, or the address of its feed. cursor: go on after this position.
+    url: a gateway, or the address of its feed. cursor: go on after this position. type: without
+    `alert` or types of alerts among them no alert comes.
     session: for proxies, certificates and headers of your own. retry_max_s: longest pause.
     """
     feed = URL(url)
@@ -95,7 +99,8 @@ class Subscription:
         self._url, self._session = url.without_query_params("cursor"), session
         self._where = str(url.origin())
         self._retry_max_s = retry_max_s
-        self._is_whole = WHOLE.issuperset(url.query)
+        self._is_whole = _is_whole(url)
+        self._alerts: dict[str, None] = {}  # ids of those given
         self._chains: dict[str, Chain] = {}
         self._reached = False
         self._silence_s = CONNECT_S
@@ -106,7 +111,7 @@ class Subscription:
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         async with aclosing(self.messages()) as messages:
             async for message in messages:
-                if isinstance(message, EventMessage):
+                if isinstance(message, EventMessage | AlertMessage):
                     yield message.event
 
     async def messages(self) -> AsyncGenerator[Message, None]:
@@ -235,6 +240,8 @@ class Subscription:
                 self._reach(message.cursor)
             case EventMessage() | UnknownEvent():
                 return self._event(message)
+            case AlertMessage():
+                return self._alert(message)
             case Reset():
                 self.cursor = None
                 self._forget()
@@ -254,6 +261,12 @@ class Subscription:
             return None
         self.lag = (datetime.now(UTC) - message.event.observed_at).total_seconds()
         return message
+
+    def _alert(self, message: AlertMessage) -> AlertMessage | None:
+        is_new = message.event.id not in self._alerts
+        remember(self._alerts, message.event)
+        self.cursor = message.cursor
+        return message if is_new else None
 
     def _missing(self, event: Attributes) -> _LostError:
         """Perhaps something was lost on the way; it was not when it is missing a second time."""
@@ -275,6 +288,14 @@ class Subscription:
     def _forget(self) -> None:
         for chain in self._chains.values():
             chain.begin(None)
+
+
+def _is_whole(url: URL) -> bool:
+    """Does every event of the pages come from this address?"""
+    types = {kind for one in url.query.getall("type", []) for kind in one.split(",")}
+    return WHOLE.issuperset(url.query) or (
+        WHOLE.union({"type"}).issuperset(url.query) and types >= FAMILIES
+    )
 
 
 class _LostError(StoppressError):

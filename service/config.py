@@ -289,11 +289,13 @@ class PushSettings(_Section, frozen=True):
     """Web Push, to the browsers that subscribed.
 
     contact: mailto: or https: address of whoever runs this, for the push services. ttl_s: for so
-    long an update or retraction waits for a device that is off.
+    long an update or retraction waits for a device that is off. hosts: patterns of the push
+    services that browsers may name, such as *.push.apple.com; any where none is given.
     """
 
     contact: Annotated[str, Meta(pattern=r"^(mailto:[!-~]+@[!-~]+|https://[!-~]+)$")]
     ttl_s: Annotated[int, Meta(ge=1, le=2_419_200)] = 86_400
+    hosts: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9.*-]{1,253}$")], ...] = ()
     timeout_s: Seconds = 10.0
     allow_private: bool = False
 

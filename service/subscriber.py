@@ -9,10 +9,20 @@ import msgspec
 from msgspec import Struct
 
 from service.errors import CorruptionError
-from service.events import AlertType, Attributes, CanaryEvent, EntryType, Event, PageType, from_json
+from service.events import (
+    AlertEvent,
+    AlertType,
+    Attributes,
+    CanaryEvent,
+    EntryEvent,
+    EntryType,
+    PageEvent,
+    PageType,
+    from_json,
+)
 from service.model import Entry, Health, PageRef, PageStatus
 
-REMEMBERED = 1000  # ids of events given, for each page
+REMEMBERED = 1000  # ids of events given, for each page and of alerts
 EVENT_TYPES = frozenset(k for one in (EntryType, PageType, AlertType) for k in get_args(one))
 
 
@@ -48,10 +58,20 @@ class Snapshot(Struct, frozen=True):
 
 
 class EventMessage(Struct, frozen=True):
-    """One event. raw: its JSON as it came. sent: when the gateway passed it on."""
+    """One event of a page. raw: its JSON as it came. sent: when the gateway passed it on."""
 
     type: ClassVar[str] = "event"
-    event: Event
+    event: EntryEvent | PageEvent
+    cursor: str
+    raw: bytes
+    sent: datetime | None = None
+
+
+class AlertMessage(Struct, frozen=True):
+    """An alert was raised, updated or retracted. They come when the filter names them."""
+
+    type: ClassVar[str] = "alert"
+    event: AlertEvent
     cursor: str
     raw: bytes
     sent: datetime | None = None
@@ -95,7 +115,9 @@ class Lost(Struct, frozen=True):
     retry_s: float
 
 
-Message = Hello | Snapshot | EventMessage | Canary | Position | PageHealth | Reset | Lost
+Message = (
+    Hello | Snapshot | EventMessage | AlertMessage | Canary | Position | PageHealth | Reset | Lost
+)
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -145,13 +167,15 @@ def decoded(text: str) -> Message | UnknownEvent | None:
         ) from error
 
 
-def _event(wire: _EventWire) -> EventMessage | Canary | UnknownEvent | None:
-    """None for an event that is outside of the chains."""
+def _event(wire: _EventWire) -> EventMessage | AlertMessage | Canary | UnknownEvent | None:
+    """None for an event that should have a place in a chain, and has none."""
     raw = bytes(wire.event)
     try:
         event = from_json(raw)
         if isinstance(event, CanaryEvent):
             return Canary(event, wire.cursor)
+        if isinstance(event, AlertEvent):
+            return AlertMessage(event, wire.cursor, raw, wire.sent)
         return EventMessage(event, wire.cursor, raw, wire.sent) if event.number else None
     except CorruptionError:
         unknown = msgspec.json.decode(raw, type=UnknownEvent)
@@ -161,6 +185,13 @@ def _event(wire: _EventWire) -> EventMessage | Canary | UnknownEvent | None:
 
 
 # --- the chain -----------------------------------------------------------------------------------
+
+
+def remember(given: dict[str, None], event: Attributes) -> None:
+    """Know this event again when it comes a second time."""
+    given[event.id] = None
+    if len(given) > REMEMBERED:
+        del given[next(iter(given))]
 
 
 class Chain:
@@ -183,8 +214,6 @@ class Chain:
 
     def go_on(self, event: Attributes) -> None:
         """This one has come."""
-        self.given[event.id] = None
-        if len(self.given) > REMEMBERED:
-            del self.given[next(iter(self.given))]
+        remember(self.given, event)
         if self._last is None or self._number is None or event.number > self._number:
             self._number, self._last = event.number, event.id

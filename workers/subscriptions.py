@@ -1,13 +1,16 @@
 """Push subscriptions of browsers, and the key that their alerts are signed with, kept in Redis.
 
 A gateway adds and removes them, the alerts worker sends to them. What a browser says is checked
-here; whether its address may be connected to is judged by who connects.
+here; whether its address may be connected to is judged by who connects: a name can lead anywhere.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Awaitable, Mapping
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, cast
 
 import msgspec
@@ -21,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from msgspec import Meta, Struct
 from redis.asyncio import Redis
+from yarl import URL
 
 from service.errors import CorruptionError, SubscriberError
 from service.keys import Keys
@@ -30,7 +34,15 @@ from service.model import digest
 MAX_SUBSCRIPTIONS = 5_000
 # As long as the ledger remembers an alert.
 KEEP_S = 30 * 24 * 3600
+EVERYWHERE = ("*",)
 _MALFORMED = "push.malformed"
+_SUBSCRIBE = Path(__file__).parent / "lua" / "subscribe.lua"
+
+
+class FullError(SubscriberError):
+    """No more of them."""
+
+    status = 503
 
 
 class PushKeys(Struct, frozen=True):
@@ -52,6 +64,16 @@ class PushSubscription(Struct, frozen=True):
         return digest(self.endpoint)
 
 
+class Kept(PushSubscription, frozen=True):
+    """A subscription as we keep it. pages: patterns of the pages whose alerts it may get."""
+
+    pages: tuple[str, ...] = EVERYWHERE
+
+    def may_see(self, page: str) -> bool:
+        """May it get the alerts of this page?"""
+        return any(fnmatchcase(page, pattern) for pattern in self.pages)
+
+
 def subscription(data: bytes) -> PushSubscription:
     """The subscription in a browser's JSON. Raises SubscriberError when it is none."""
     try:
@@ -63,6 +85,39 @@ def subscription(data: bytes) -> PushSubscription:
     if len(secret) != 16:
         raise SubscriberError(_MALFORMED, "keys.auth is not 16 bytes")
     return found
+
+
+def check_address(endpoint: str, *, allow_private: bool, hosts: tuple[str, ...] = ()) -> None:
+    """Raises SubscriberError for an address that no push service has.
+
+    It is https to somewhere else; with allow_private anywhere, and http on this machine too.
+    hosts: patterns of which one must fit, if there are any.
+    """
+    try:
+        url = URL(endpoint)
+        host, _ = url.host or "", url.port
+    except ValueError as error:
+        raise SubscriberError(_MALFORMED, f"its endpoint is no address: {error}") from None
+    is_here, is_private = _whereabouts(host)
+    if not host or url.user is not None or url.password is not None:
+        raise SubscriberError("push.address", "its endpoint names no push service")
+    if is_private and not allow_private:
+        raise SubscriberError("push.address", f"its endpoint is not a public address: {host}")
+    if hosts and not any(fnmatchcase(host.lower(), pattern) for pattern in hosts):
+        raise SubscriberError("push.address", f"{host} is no push service that is used here")
+    if url.scheme != "https" and not (is_here and allow_private):
+        raise SubscriberError("push.address", "its endpoint is not https")
+
+
+def _whereabouts(host: str) -> tuple[bool, bool]:
+    """Is this host surely this machine, and is it surely no public address?"""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True, True
+    try:
+        found = ip_address(host.partition("%")[0])
+    except ValueError:
+        return False, False
+    return found.is_loopback, not found.is_global or found.is_multicast
 
 
 def unpacked(text: str) -> bytes:
@@ -101,28 +156,43 @@ class Subscriptions:
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
+        self._subscribe = redis.register_script(_SUBSCRIBE.read_text())
 
-    async def add(self, new: PushSubscription) -> None:
-        """Keep one; the same address takes the place of the one before.
+    async def add(self, new: PushSubscription, pages: tuple[str, ...] = EVERYWHERE) -> bool:
+        """Keep one; the same address takes the place of the one before. Is it new?
 
-        Raises SubscriberError when there are MAX_SUBSCRIPTIONS.
+        pages: patterns of the pages whose alerts it may get. Raises FullError when there are
+        MAX_SUBSCRIPTIONS.
         """
-        place = self._keys.push_subscriptions
-        count = await _answer(self._redis.hlen(place))
-        if count >= MAX_SUBSCRIPTIONS and not await _answer(self._redis.hexists(place, new.id)):
-            raise SubscriberError("push.full", f"there are {count} subscriptions already")
-        await _answer(self._redis.hset(place, new.id, msgspec.json.encode(new)))
+        kept = Kept(new.endpoint, new.keys, pages)
+        answer = await self._subscribe(
+            keys=[self._keys.push_subscriptions],
+            args=[new.id, msgspec.json.encode(kept), MAX_SUBSCRIPTIONS],
+        )
+        if answer < 0:
+            raise FullError("push.full", f"there are {MAX_SUBSCRIPTIONS} subscriptions already")
+        return bool(answer)
 
     async def remove(self, name: str) -> bool:
         """Forget one by its id. False when it was not there."""
         return bool(await _answer(self._redis.hdel(self._keys.push_subscriptions, name)))
 
     async def all(self) -> dict[str, PushSubscription]:
-        """Every subscription by its id. Raises CorruptionError when one is none of ours."""
+        """By id those that may get the alerts of every page. Raises as `of` does."""
+        return {name: one for name, one in (await self._kept()).items() if one.pages == EVERYWHERE}
+
+    async def of(self, page: str) -> dict[str, PushSubscription]:
+        """By id those that may get the alerts of this page.
+
+        Raises CorruptionError when a subscription is none of ours.
+        """
+        return {name: one for name, one in (await self._kept()).items() if one.may_see(page)}
+
+    async def _kept(self) -> dict[str, Kept]:
         found = await _mapping(self._redis.hgetall(self._keys.push_subscriptions))
         try:
             return {
-                name.decode(): msgspec.json.decode(value, type=PushSubscription)
+                name.decode(): msgspec.json.decode(value, type=Kept)
                 for name, value in found.items()
             }
         except msgspec.MsgspecError as error:

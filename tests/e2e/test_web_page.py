@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -45,7 +46,10 @@ from service.model import (
     Quote,
     Table,
 )
+from tests.alert_samples import alert_event
 from tests.integration.test_gateway import Desk
+from workers.gateway.alert_states import Placed, alerts_of
+from workers.gateway.answers import Alerts
 from workers.gateway.protocol import (
     SUBPROTOCOL,
     CursorMessage,
@@ -57,13 +61,14 @@ from workers.gateway.protocol import (
     Message,
     PageSnapshot,
     Reset,
+    StreamId,
     encode,
 )
 
 STATIC = Path(workers.gateway.__file__).parent / "static"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src http: https: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; "
+    "img-src http: https: data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 NOON = datetime(2025, 4, 25, 12, 0, tzinfo=UTC)
 KYIV = PageRef(id="kyiv", url="https://news.example/live/kyiv", title="War in Ukraine", source="t")
@@ -75,6 +80,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.greeting: list[Message] = []  # what every new connection is sent
+        self.alerts: list[Placed] = []  # what is listed
         self.cursors: asyncio.Queue[str | None] = asyncio.Queue()  # what each one asked for
         self.accepting = True
         self.url = ""
@@ -93,6 +99,10 @@ class Feed:
         async for _ in socket:
             pass
         return socket
+
+    async def list_alerts(self, _: web.Request) -> web.Response:
+        listed = Alerts(alerts_of(self.alerts), None)
+        return web.Response(body=msgspec.json.encode(listed), content_type="application/json")
 
     async def connected(self) -> str | None:
         """Wait for the next connection; the cursor that it asked for."""
@@ -126,6 +136,7 @@ async def feed() -> AsyncIterator[Feed]:
     app = web.Application()
     app.router.add_get("/", _serve_index)
     app.router.add_get("/v1/feed", feed.handle)
+    app.router.add_get("/v1/alerts", feed.list_alerts)
     app.router.add_static("/static", STATIC)
     app.on_response_prepare.append(_add_policy)
     runner = web.AppRunner(app)
@@ -474,6 +485,99 @@ async def test_entries_are_filtered_by_page_and_by_breaking(tab: Page, feed: Fee
     await tab.get_by_role("button", name="Show all pages").click()
     await tab.get_by_role("button", name="Only breaking").click()
     await expect(titles).to_have_text(["Kick-off", "War two", "War one"])
+
+
+# --- alerts --------------------------------------------------------------------------------------
+
+
+def changed(kind: str, place: int, **given: Any) -> EventMessage:
+    """The message that tells of an event of an alert."""
+    event = msgspec.Raw(to_json(alert_event(kind, **given)))
+    return EventMessage(cursor=f"a{place}", sent="2025-04-25T12:01:00.000Z", event=event)
+
+
+def listed(kind: str, place: int, **given: Any) -> Placed:
+    """The same as the gateway lists it."""
+    return StreamId(1_745_571_600_000 + place), alert_event(kind, **given)
+
+
+async def test_an_alert_is_shown_with_what_has_become_of_it(tab: Page, feed: Feed) -> None:
+    feed.alerts = [listed("raised", 1)]
+    await opened(tab, feed, snapshot())
+    await expect(tab.locator("#alerts-section")).to_be_hidden()
+    await feed.send(CursorMessage(cursor="c1"))
+    alert = tab.locator(".alert")
+    await expect(alert.locator(".state")).to_have_text("raised")
+    await expect(alert.locator(".rule")).to_have_text("breaking")
+    await expect(alert.locator(".alert-page")).to_have_text("War in Ukraine")
+    title = "General killed in car bomb attack - reports"
+    await expect(alert.get_by_role("link", name=title)).to_have_attribute(
+        "href", "https://news.example/live/1#e1"
+    )
+    await feed.send(changed("raised", 1), changed("updated", 2), changed("updated", 2))
+    await expect(alert.locator(".state")).to_have_text("updated")
+    await expect(alert.locator("summary")).to_have_text("figure: 9 killed → 12 killed")
+    await expect(tab.locator("#announcer")).to_have_text(f"Alert updated: {title}")
+    await expect(alert.locator(".history")).to_be_hidden()
+    await alert.locator("summary").click()
+    await expect(alert.locator(".history b")).to_have_text(["raised", "updated"])
+    await expect(alert.locator(".lag")).to_contain_text("after it was seen")
+    await feed.send(changed("retracted", 3))
+    await expect(alert.locator(".state")).to_have_text("retracted")
+    await expect(alert.locator("del")).to_have_text(title)
+    await expect(alert.locator(".history b")).to_have_text(["raised", "updated", "retracted"])
+    await expect(alert.locator(".history")).to_be_visible()
+    await expect(tab.locator("#announcer")).to_have_text(f"Alert retracted: {title}")
+
+
+async def test_three_alerts_are_shown_until_more_are_asked_for(tab: Page, feed: Feed) -> None:
+    feed.alerts = [listed("raised", n, entry=f"e{n}", title=f"Alert {n}") for n in range(1, 5)]
+    await opened(tab, feed, snapshot())
+    await feed.send(CursorMessage(cursor="c1"), changed("raised", 5, entry="e5", title="Alert 5"))
+    titles = tab.locator(".alert-title")
+    await expect(titles).to_have_text(["Alert 5", "Alert 4", "Alert 3"])
+    await tab.get_by_role("button", name="Show all 5 alerts").click()
+    await expect(titles).to_have_count(5)
+    await tab.get_by_role("button", name="Show fewer").click()
+    await expect(titles).to_have_count(3)
+
+
+async def test_alerts_of_other_pages_go_with_the_page_filter(tab: Page, feed: Feed) -> None:
+    feed.alerts = [listed("raised", 1)]
+    ukraine = msgspec.structs.replace(KYIV, id="ukraine")
+    await opened(tab, feed, snapshot(page=ukraine), snapshot(page=MATCH))
+    await feed.send(CursorMessage(cursor="c1"))
+    await expect(tab.locator(".alert")).to_have_count(1)
+    await tab.locator('[data-page="match"] button').click()
+    await expect(tab.locator(".alert")).to_have_count(0)
+    await tab.locator('[data-page="ukraine"] button').click()
+    await expect(tab.locator(".alert")).to_have_count(1)
+
+
+async def test_after_a_reset_alerts_are_read_anew(tab: Page, feed: Feed) -> None:
+    feed.alerts = [listed("raised", 1)]
+    await opened(tab, feed, snapshot())
+    await feed.send(CursorMessage(cursor="c1"))
+    await expect(tab.locator(".alert .state")).to_have_text("raised")
+    feed.alerts = [listed("raised", 2, entry="e2", title="Another")]
+    await feed.send(Reset(reason="cursor.too_old"), snapshot(), CursorMessage(cursor="c2"))
+    await expect(tab.locator(".alert-title")).to_have_text(["Another"])
+
+
+async def test_hostile_text_and_addresses_of_an_alert_are_inert(tab: Page, feed: Feed) -> None:
+    attack = "<img src=x onerror=\"document.title='owned'\">"
+    event = alert_event(title=attack)
+    page = PageRef(id="ukraine", url="javascript:document.title='owned'", title=attack)
+    entry = msgspec.structs.replace(event.data.entry, url="javascript:document.title='owned'")
+    data = msgspec.structs.replace(event.data, page=page, entry=entry, reason=attack, rule="<b>x")
+    feed.alerts = [(StreamId(1), msgspec.structs.replace(event, data=data))]
+    await opened(tab, feed, snapshot())
+    await feed.send(CursorMessage(cursor="c1"))
+    alert = tab.locator(".alert")
+    await expect(alert.locator(".alert-title")).to_have_text(attack)
+    await expect(alert.locator("summary")).to_have_text(attack)
+    assert await alert.locator("img, a, .rule b").count() == 0
+    await expect(tab).to_have_title("Stoppress")
 
 
 # --- the connection ------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import re
 import shutil
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
@@ -29,11 +29,20 @@ from service.client import Subscription, subscribe
 from service.config import GatewaySettings, KeySettings
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import StoppressError, SubscriberError
-from service.events import Event, from_json, to_json
+from service.events import Event, from_json, to_fields, to_json
 from service.keys import Keys
 from service.model import Entry, Health, Page, PageState
 from service.store import Store
-from service.subscriber import EventMessage, Hello, Lost, Message, PageHealth, Reset
+from service.subscriber import (
+    AlertMessage,
+    EventMessage,
+    Hello,
+    Lost,
+    Message,
+    PageHealth,
+    Reset,
+)
+from tests.alert_samples import alert_event
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.integration.test_gateway import Desk
 from tests.pages import entry, page_of
@@ -57,6 +66,7 @@ class Press:
         self.store = Store(redis, keys, max_events=100_000)
         self.states = {page.id: PageState(page=page) for page in PAGES}
         self.entries: dict[str, list[Entry]] = {page.id: [] for page in PAGES}
+        self.alerts = 0
 
     async def publish(self, page: Page, *, labels: tuple[str, ...] = ()) -> None:
         """One more entry of a page."""
@@ -72,6 +82,17 @@ class Press:
         await self.store.commit(token, state, after, events, Health())
         await self.store.release(page.id, token)
         self.states[page.id] = after
+
+    async def raise_alert(self) -> None:
+        """One more alert; which event it is about is of no matter to the feed."""
+        self.alerts += 1
+        await self.redis.xadd(self.keys.alerts, {**to_fields(alert_event(entry=f"e{self.alerts}"))})
+
+    async def go_on_raising(self) -> None:
+        """Alerts until cancelled."""
+        while True:
+            await self.raise_alert()
+            await asyncio.sleep(0.05)
 
     async def publish_all(self, seed: int, proxy: FaultyProxy) -> None:
         """As many events as a test wants, in bursts, until enough has gone wrong."""
@@ -252,6 +273,86 @@ async def test_it_gets_what_the_stream_holds_once_and_in_order(
         await asyncio.gather(taking, return_exceptions=True)
     assert got == await press.ids()
     assert proxy.faults.total() >= FAULTS, proxy.faults
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_alerts_come_once_and_in_order_beside_the_events(
+    press: Press, gateway: str, client: Client, seed: int
+) -> None:
+    cursor = await beginning(gateway)
+    got: dict[str, list[str]] = {"event": [], "alert": []}
+
+    async def take(url: str) -> None:
+        async for message in client.messages(f"{url}/v1/feed?type=entry,page,alert", cursor):
+            assert message["type"] not in {"error", "reset"}, message
+            if message["type"] in got:
+                got[message["type"]].append(message["event"]["id"])
+
+    async with faulty_proxy(gateway, seed) as proxy:
+        taking = asyncio.create_task(take(proxy.url))
+        raising = asyncio.create_task(press.go_on_raising())
+        await press.publish_all(seed, proxy)
+        raising.cancel()
+        await asyncio.gather(raising, return_exceptions=True)
+        proxy.calm = True
+        await press.publish(PAGES[0])
+        await press.raise_alert()
+        await press.arrived(got["event"], taking)
+        alerts = [event.id for event in await events_in(press.redis, press.keys.alerts)]
+        await eventually(in_(alerts[-1], got["alert"]), "the last alert")
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+    assert got == {"event": await press.ids(), "alert": alerts}
+    assert len(alerts) > 5
+
+
+def in_(wanted: str, got: list[str]) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return wanted in got
+
+    return look
+
+
+@pytest.mark.parametrize(
+    ("query", "kinds"),
+    [
+        ("", {"entry", "page"}),
+        ("?type=entry.published,alert.retracted", {"entry"}),
+        ("?type=alert", {"alert"}),
+        ("?type=alert.raised,entry", {"alert", "entry"}),
+    ],
+)
+async def test_a_loop_over_events_gets_alerts_only_where_a_type_asks_for_them(
+    press: Press, gateway: str, query: str, kinds: set[str]
+) -> None:
+    cursor = await beginning(gateway)
+    await press.raise_alert()
+    await press.publish(PAGES[0])
+    feed, got = subscribe(f"{gateway}/v1/feed{query}", cursor=cursor), set()
+
+    async def read() -> None:
+        async for event in feed:
+            got.add(event.type.split(".")[1])
+
+    with suppress(TimeoutError):
+        await asyncio.wait_for(read(), 1)
+    assert got == kinds
+    assert feed._is_whole == (query == "")
+
+
+async def test_an_alert_comes_typed_and_a_feed_with_all_families_is_whole(
+    press: Press, gateway: str
+) -> None:
+    cursor = await beginning(gateway)
+    await press.raise_alert()
+    feed = subscribe(gateway, type=["entry", "page", "alert"], cursor=cursor)
+    message = (await taken(feed, named(AlertMessage)))[-1]
+    assert isinstance(message, AlertMessage)
+    assert message.event.data.rule == "breaking"
+    assert from_json(message.raw) == message.event
+    assert message.sent is not None
+    assert feed.cursor == message.cursor
+    assert feed._is_whole
 
 
 # --- what can happen -----------------------------------------------------------------------------

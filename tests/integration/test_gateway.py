@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from service.cli import Following
 from service.client import subscribe
-from service.config import GatewaySettings, Settings
+from service.config import GatewaySettings, PushSettings, Settings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError
@@ -27,7 +27,7 @@ from service.subscriber import EventMessage, Message, PageHealth, Snapshot, deco
 from tests.pages import PAGE, entry, page_of
 from tests.waiting import eventually
 from workers.gateway.app import serve
-from workers.gateway.protocol import StreamId, cursor
+from workers.gateway.protocol import Position, StreamId, cursor
 
 SETTINGS = GatewaySettings(port=0, heartbeat_s=0.5, ring_events=5)
 
@@ -71,6 +71,7 @@ class Desk:
         self,
         settings: GatewaySettings = SETTINGS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        push: PushSettings | None = None,
     ) -> AsyncIterator[str]:
         """A gateway, running; its address."""
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -82,6 +83,7 @@ class Desk:
                 following=lambda redis: Following(self.store, Settings()),
                 now=now,
                 ready=address.set_result,
+                push=push,
             )
         )
         await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)
@@ -291,7 +293,7 @@ async def test_every_event_says_when_it_was_sent(desk: Desk) -> None:
 async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():
-        ahead = cursor(StreamId(await desk.deployment(), 2**42))
+        ahead = cursor(Position(await desk.deployment(), StreamId(2**42)))
         messages = await desk.read(lambda message: message.type == "cursor", cursor=ahead)
     assert messages[1].reason == "cursor.ahead"
 
@@ -299,7 +301,7 @@ async def test_a_cursor_ahead_of_the_stream_is_told_so(desk: Desk) -> None:
 async def test_a_cursor_of_another_deployment_is_told_so(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():
-        foreign = cursor(StreamId("0123456789ab", 1))
+        foreign = cursor(Position("0123456789ab", StreamId(1)))
         messages = await desk.read(lambda message: message.type == "cursor", cursor=foreign)
     assert kinds(messages) == ["hello", "reset", "snapshot", "cursor"]
     assert messages[1].reason == "cursor.foreign"

@@ -25,7 +25,7 @@ from service.keys import Keys
 from service.observability import CLOSES
 from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import SETTINGS, Desk
-from workers.gateway.protocol import StreamId, cursor
+from workers.gateway.protocol import Position, StreamId, cursor
 
 JSON = dict[str, object]
 
@@ -319,7 +319,7 @@ async def test_what_a_key_may_see_is_kept_by_no_shared_cache(desk: Desk) -> None
 async def test_a_cursor_ahead_of_the_stream_is_gone(desk: Desk) -> None:
     await desk.publish(1)
     async with desk.serving():
-        ahead = cursor(StreamId(await desk.deployment(), 2**42))
+        ahead = cursor(Position(await desk.deployment(), StreamId(2**42)))
         status, body = await desk.get(f"/v1/events?cursor={ahead}")
     assert (status, json.loads(body)["code"]) == (410, "cursor.ahead")
 
@@ -560,7 +560,7 @@ async def test_the_commands_in_the_docs_work(desk: Desk, tmp_path: Path) -> None
         pytest.skip("curl is not installed")
     docs = (ROOT / "docs" / "feed.md").read_text("utf-8")
     commands = re.findall(r"^curl .*$", docs, re.MULTILINE)
-    answers = [rb"event: hello", rb"\{.cursor", rb"\{.page.:", rb"$"]
+    answers = [rb"\{.alerts.:", rb"event: hello", rb"\{.cursor", rb"\{.page.:", rb"$"]
     await desk.publish(1)
     async with desk.serving():
         for command, answer in zip(commands, answers, strict=True):

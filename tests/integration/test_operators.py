@@ -17,7 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from docs import interfaces
-from service.config import GatewaySettings, KeySettings
+from service.config import GatewaySettings, KeySettings, PushSettings
 from service.keys import Keys
 from tests.integration.test_gateway import SETTINGS, Desk
 from workers.gateway import app
@@ -151,6 +151,7 @@ async def test_every_path_is_described_and_every_described_path_is_there(desk: D
     routes = set()
     gateway = app.Gateway.__new__(app.Gateway)
     gateway._rest = app.Rest.__new__(app.Rest)
+    gateway._pushes = app.Pushes.__new__(app.Pushes)
     for route in gateway.app().router.routes():
         path = route.resource.canonical if route.resource else ""
         if route.method != "HEAD" and not path.startswith("/static"):
@@ -201,10 +202,10 @@ async def test_answers_are_as_the_description_says(
     document = interfaces.openapi()
     for path in document["paths"].values():
         for each in path.get("parameters", ()):
-            each["example"] = {"page": "page", "entry": "e1"}[each["name"]]
+            each["example"] = {"page": "page", "entry": "e1", "id": "x"}[each["name"]]
     described = tmp_path / "openapi.json"
     described.write_text(json.dumps(document))
-    async with desk.serving(settings) as gateway:
+    async with desk.serving(settings, push=PushSettings(contact="mailto:a@b.example")) as gateway:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", "from schemathesis.cli import schemathesis as st; st()",
             "run", str(described), "--url", gateway, "--max-examples=20", "--seed=1", "--no-color",

@@ -1,8 +1,9 @@
 """What a subscriber saw is what it should have seen, or it was told `reset`. Whatever happens.
 
-Seeded runs against a real Redis: pages are published, connections are cut and come back with their
-cursor, readers stall, the gateway is started anew, the stream is trimmed or loses its end,
-subscriptions come and go. Only the transport is our own: so a reader can be as slow as it likes.
+Seeded runs against a real Redis: pages are published and alerts raised, connections are cut and
+come back to one of two gateways with their cursor, readers stall, gateways are started anew, the
+streams are trimmed or lose their end, subscriptions come and go. Only the transport is our own: so
+a reader can be as slow as it likes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import random
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import get_args
 
 import pytest
 from msgspec.structs import replace
@@ -21,17 +23,18 @@ from redis.asyncio import Redis
 from service.config import GatewaySettings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
-from service.events import Event
+from service.events import AlertEvent, AlertType, Event, to_fields
 from service.keys import Keys
-from service.model import Entry, Health, Page, PageState
+from service.model import Entry, Health, Page, PageRef, PageState
 from service.store import Store
+from tests.alert_samples import alert_event
 from tests.pages import entry, page_of
 from tests.waiting import eventually
 from workers.gateway.hub import Hub
-from workers.gateway.protocol import StreamId, position
-from workers.gateway.reader import Reader
+from workers.gateway.protocol import Position, StreamId, StreamName, position
+from workers.gateway.reader import STREAMS, Reader
 from workers.gateway.session import Session
-from workers.gateway.subscription import Subscription
+from workers.gateway.subscription import ALERTS, FAMILIES, Subscription
 
 RUNS = int(os.environ.get("STOPPRESS_RUNS", "1000"))
 PARTS = 10
@@ -44,7 +47,11 @@ FILTERS = (
     Subscription(labels=frozenset({"breaking"})),
     Subscription(types=frozenset({"entry.edited"}), pages=frozenset({"p1", "p2"})),
     Subscription(texts=frozenset({"seven"})),
+    Subscription(types=ALERTS),
+    Subscription(types=frozenset({"alert.retracted"}), pages=frozenset({"p0", "p1"})),
+    Subscription(types=frozenset().union(*FAMILIES.values())),
 )
+Told = tuple[StreamName, StreamId, Event]
 WORDS = ("one", "two", "three", "seven", "eleven", "Seven")
 
 
@@ -53,14 +60,15 @@ def now() -> datetime:
 
 
 class Desk:
-    """Publishes pages, and remembers where in the stream each event lies."""
+    """Publishes pages, raises alerts, and remembers where in its stream each event lies."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self.redis, self.keys = redis, keys
         self.store = Store(redis, keys, max_events=100_000)
         self.states: dict[str, PageState] = {}
         self.entries: dict[str, list[Entry]] = {}
-        self.events: list[tuple[StreamId, Event]] = []
+        self.events: list[Told] = []
+        self.alerts = 0
 
     async def publish(self, dice: random.Random) -> None:
         name = f"p{dice.randrange(3)}"
@@ -92,9 +100,29 @@ class Desk:
         self.states[name] = after
         if events:
             newest = await self.redis.xrevrange(self.keys.events, count=len(events))
-            name = (await self.redis.get(self.keys.deployment) or b"").decode()
-            places = [StreamId.of(name, at) for at, _ in reversed(newest)]
-            self.events += zip(places, events, strict=True)
+            places = [StreamId.of(at) for at, _ in reversed(newest)]
+            self.events += [("events", *one) for one in zip(places, events, strict=True)]
+
+    async def alert(self, dice: random.Random) -> None:
+        """An event of an alert; which one it follows is of no matter to the feed."""
+        self.alerts += 1
+        event = alert_event()
+        name = f"p{dice.randrange(3)}"
+        text = " ".join(dice.choices(WORDS, k=3))
+        data = replace(
+            event.data,
+            page=PageRef(id=name, url=f"http://127.0.0.1/{name}"),
+            entry=entry(self.alerts, text, labels=("breaking",)),
+        )
+        kind = dice.choice(get_args(AlertType))
+        told = replace(event, type=kind, id=f"{self.alerts:032x}", data=data)
+        assert isinstance(told, AlertEvent)
+        at = await self.redis.xadd(self.keys.alerts, {**to_fields(told)})
+        self.events.append(("alerts", StreamId.of(at), told))
+
+    def has_all(self, position: Position) -> bool:
+        """Is this position as far as what was told?"""
+        return all(position.in_(stream) >= at for stream, at, _ in self.events)
 
 
 class Wire(asyncio.Transport):
@@ -144,8 +172,8 @@ class Client:
         self.wanted = [wanted]
         self.names = 0
         self.cursor: str | None = None
-        self.since: StreamId | None = None  # true from here on; None: no state yet
-        self.seen: list[tuple[StreamId, str]] = []
+        self.since: Position | None = None  # true from here on; None: no state yet
+        self.seen: list[tuple[Position, str]] = []
         self.known: dict[str, int] = {}
         self.resets: list[str] = []
         self.session: Session | None = None
@@ -190,27 +218,34 @@ class Client:
             self.cursor = str(at)
             self.seen.append((position(self.cursor), message["event"]["id"]))  # type: ignore[index]
 
-    def check(self, told: list[tuple[StreamId, Event]]) -> None:
-        """Everything after the state was true, once, in order, and nothing else."""
+    def check(self, told: list[Told]) -> None:
+        """Everything after the state was true, once, in each stream's order, and nothing else."""
         assert self.since is not None
-        places = [at for at, _ in self.seen]
-        twice = sorted({at for at in places if places.count(at) > 1})
-        assert places == sorted(set(places)), f"{self.names=} {twice=} of {len(places)}"
-        first = self.wanted[0]
-        should = [(at, event.id) for at, event in told if at > self.since and first.matches(event)]
-        ours = [one for one in self.seen if one in set(should)]
-        assert ours == should
-        strange = {one for one in self.seen if one not in set(should)}
-        assert not strange or len(self.wanted) > 1 or self.names
+        at = self.since
+        for place, _ in self.seen:
+            assert place.covers(at), f"{self.names=}: back from {at} to {place}"
+            assert place != at, f"{self.names=}: twice at {at}"
+            at = place
+        seen = [event for _, event in self.seen]
+        assert len(seen) == len(set(seen)), f"{self.names=}: {len(seen) - len(set(seen))} twice"
+        every = set[str]()
+        for stream in STREAMS:
+            since, first = self.since.in_(stream), self.wanted[0]
+            of_stream = [(at, event) for name, at, event in told if name == stream]
+            should = [event.id for at, event in of_stream if at > since and first.matches(event)]
+            assert [one for one in seen if one in set(should)] == should
+            every |= set(should)
+        assert every >= set(seen) or len(self.wanted) > 1 or self.names
 
 
 class Run:
-    """One run: a newsroom, three subscribers and a gateway, over Redis."""
+    """One run: a newsroom, three subscribers and two gateways, over Redis."""
 
     def __init__(self, seed: int, redis_url: str) -> None:
         self.dice = random.Random(seed)
         self.keys = Keys(prefix=f"resume-{os.getpid()}-{seed}")
-        self.redis, self.blocking = connect(redis_url), connect(redis_url)
+        self.redis = connect(redis_url)
+        self.blocking = [connect(redis_url) for _ in range(2)]
         self.desk = Desk(self.redis, self.keys)
         self.clients = [Client(self.dice.choice(FILTERS)) for _ in range(3)]
         self.may_reset = False
@@ -220,38 +255,46 @@ class Run:
         await self.begin()
         try:
             for client in self.clients:
-                client.connect(self.hub)
+                client.connect(self.a_hub)
             for _ in range(STEPS):
                 await self.step(self.dice.choice(self.clients))
-            await settled(self.desk, self.clients, self.hub)
+            await settled(self.desk, self.clients, self.hubs)
             for client in self.clients:
                 client.check(self.desk.events)
                 assert self.may_reset or not client.resets
             return [reason for client in self.clients for reason in client.resets]
         finally:
             await self.end()
-            await self.redis.delete(self.keys.events, self.keys.deployment)
-            await self.redis.aclose()
-            await self.blocking.aclose()
+            await self.redis.delete(self.keys.events, self.keys.alerts, self.keys.deployment)
+            for client in (self.redis, *self.blocking):
+                await client.aclose()
+
+    @property
+    def a_hub(self) -> Hub:
+        return self.dice.choice(self.hubs)
 
     async def step(self, client: Client) -> None:
         chances = {
-            self.publish: 60, self.cut: 12, self.stall: 8, self.restart: 6, self.trim: 4,
-            self.subscribe: 5, self.wait: 5, self.lose: 1,
+            self.publish: 50, self.alert: 25, self.cut: 12, self.stall: 8, self.restart: 6,
+            self.trim: 4, self.subscribe: 5, self.wait: 5, self.lose: 1,
         }  # fmt: skip
         (action,) = self.dice.choices(list(chances), weights=list(chances.values()))
         await action(client)
         if client.session is None and self.dice.random() < 0.5:
-            client.connect(self.hub)
+            client.connect(self.a_hub)
 
     async def publish(self, _: Client) -> None:
         for _ in range(self.dice.choice((1, 1, 3, 8))):
             await self.desk.publish(self.dice)
 
+    async def alert(self, _: Client) -> None:
+        for _ in range(self.dice.choice((1, 1, 3, 8))):
+            await self.desk.alert(self.dice)
+
     async def cut(self, client: Client) -> None:
         client.cut()
         if self.dice.random() < 0.7:
-            client.connect(self.hub)
+            client.connect(self.a_hub)
 
     async def stall(self, client: Client) -> None:
         client.wire.stalled = not client.wire.stalled
@@ -262,59 +305,62 @@ class Run:
         await self.begin()
 
     async def lose(self, _: Client) -> None:
-        """Redis has lost the stream, and is there again."""
+        """Redis has lost the streams, and is there again."""
         self.may_reset = True
         await self.end()
-        await self.redis.delete(self.keys.events, self.keys.deployment)
+        await self.redis.delete(self.keys.events, self.keys.alerts, self.keys.deployment)
         self.desk.events.clear()
         await self.begin()
 
     async def trim(self, _: Client) -> None:
         self.may_reset = True
-        most = self.dice.choice((1, 4))
-        await self.redis.xtrim(self.keys.events, maxlen=most, approximate=False)
+        most, stream = self.dice.choice((1, 4)), self.dice.choice(STREAMS)
+        key = self.keys.events if stream == "events" else self.keys.alerts
+        await self.redis.xtrim(key, maxlen=most, approximate=False)
 
     async def subscribe(self, client: Client) -> None:
         if client.session is not None:
             client.names += 1
-            said = {"type": "subscribe", "id": f"s{client.names}", "filter": {"page": ["p1"]}}
+            kinds = self.dice.choice(([], ["alert"], ["entry", "alert.raised"]))
+            wanted = {"page": ["p1"], "type": kinds}
+            said = {"type": "subscribe", "id": f"s{client.names}", "filter": wanted}
             client.session.hear(json.dumps(said))
 
     async def wait(self, _: Client) -> None:
         await asyncio.sleep(self.dice.choice((0, 0.001, 0.01)))
 
     async def begin(self) -> None:
-        self.hub = Hub(
-            self.blocking, Reader(self.redis, self.keys, now), self.keys,
-            settings=SETTINGS, now=now,
-        )  # fmt: skip
-        self.task = asyncio.create_task(self.hub.run())
-        await self.hub.begun()
+        self.hubs = [
+            Hub(blocking, Reader(self.redis, self.keys, now), settings=SETTINGS, now=now)
+            for blocking in self.blocking
+        ]
+        self.tasks = [asyncio.create_task(hub.run()) for hub in self.hubs]
+        for hub in self.hubs:
+            await hub.begun()
 
     async def end(self) -> None:
         for client in self.clients:
             client.cut()
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
+        for task in self.tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-async def settled(desk: Desk, clients: list[Client], hub: Hub) -> None:
+async def settled(desk: Desk, clients: list[Client], hubs: list[Hub]) -> None:
     """Everybody is connected, reads, and has all."""
 
     async def all_have_all() -> bool:
-        end = desk.events[-1][0] if desk.events else None
         for client in clients:
             client.wire.stalled = False
             client.wire.flow()
             if client.session is None or client.session.is_ended:
                 client.cut()
-                client.connect(hub)
+                client.connect(hubs[0])
             client.read()
         sessions = [client.session for client in clients if client.session is not None]
-        is_there = end is None or hub.ring.end >= end
-        return is_there and all(
-            one.group and max(one.at, one.group.at) >= hub.ring.end for one in sessions
+        return all(desk.has_all(hub.ring.end) for hub in hubs) and all(
+            one.group and desk.has_all(one.at.joined(one.group.at)) for one in sessions
         )
 
     await eventually(all_have_all, "everybody to have everything", 10)

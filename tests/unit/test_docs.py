@@ -182,7 +182,8 @@ def test_every_error_code_of_the_gateway_is_in_the_docs() -> None:
         *("AccessError", "TooManyError", "ResetError"),
     )
     made = codes("workers/gateway/*.py", *errors)
-    assert {"cursor.malformed", "gateway.full", "http.NNN", "stream.rewound"} <= made
+    made |= codes("workers/subscriptions.py", "SubscriberError", "FullError")
+    assert {"cursor.malformed", "gateway.full", "http.NNN", "push.full", "push.address"} <= made
     assert made <= said("feed")
 
 
@@ -321,7 +322,7 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 def test_every_redis_command_is_one(example: str, own_redis: Redis) -> None:
     for line in example.splitlines():
         program, *words = shlex.split(line)
-        if program == "curl":  # run by tests/integration/test_gateway_doors.py
+        if program == "curl":  # run by tests/integration/test_gateway_doors.py and _alerts.py
             continue
         if program == "stoppress":
             assert any(" ".join(words).startswith(name) for name in generate.commands())

@@ -7,7 +7,7 @@ import gc
 
 import pytest
 
-from workers.gateway.protocol import StreamId, cursor
+from workers.gateway.protocol import Position, StreamId, cursor
 from workers.gateway.shared import Shared, State
 
 
@@ -96,7 +96,7 @@ async def test_an_error_that_nobody_waits_for_is_no_trouble() -> None:
 
 
 def test_a_state_is_encoded_once_in_each_form() -> None:
-    at = StreamId("0123456789ab", 5)
+    at = Position("0123456789ab", StreamId(5))
     state = State(at, ())
     assert state.encoded("v1") is state.encoded("v1")
     assert state.encoded("sse") != state.encoded("v1")

@@ -23,7 +23,7 @@ from service.config import GatewaySettings, JwtSettings
 from service.errors import ConfigError, SubscriberError
 
 # Paths that tell nothing about pages.
-OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"})
+OPEN_PATHS = frozenset({"/", "/sw.js", "/healthz", "/readyz", "/openapi.json", "/asyncapi.json"})
 STATIC_FILES = "/static/"
 TOKEN = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750, 2.3)
 _ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "EdDSA"]

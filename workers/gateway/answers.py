@@ -11,8 +11,10 @@ from msgspec import Struct
 from service.errors import StoppressError
 from service.events import Run
 from service.history import Revision
-from service.model import Health, Page, PageRef, PageStatus
+from service.model import Entry, Health, Page, PageRef, PageStatus
 from workers.gateway.protocol import KnownEntry
+
+AlertState = Literal["raised", "updated", "retracted"]
 
 
 class PageSummary(Struct, frozen=True):
@@ -77,6 +79,70 @@ class Difference(Struct, frozen=True):
     """What differs between two revisions, word by word, by field."""
 
     edits: dict[str, tuple[Run, ...]]
+
+
+class AlertChange(Struct, frozen=True):
+    """One event of an alert. id: of that event. event: of the entry event that it comes from.
+
+    seen: the poll that it comes from. at: when it stood on the alerts stream, by the clock there.
+    """
+
+    id: str
+    state: AlertState
+    reason: str
+    event: str
+    seen: datetime
+    at: datetime
+
+
+class AlertLag(Struct, frozen=True):
+    """Where time was lost before an alert was raised. published: the publisher's clock, if given.
+
+    seen_s: from being published to the poll that saw it. raised_s: from there to the alerts stream.
+    """
+
+    published: datetime | None
+    seen: datetime
+    raised: datetime
+    seen_s: float | None
+    raised_s: float
+
+
+class Alert(Struct, frozen=True):
+    """An alert and what became of it. entry: as it was when that happened last.
+
+    history: oldest first; what was trimmed is left out. lag: null once the raising was trimmed.
+    """
+
+    alert: str
+    rule: str
+    priority: str
+    state: AlertState
+    page: PageRef
+    entry: Entry
+    deadline: datetime
+    lag: AlertLag | None
+    history: tuple[AlertChange, ...]
+
+
+class Alerts(Struct, frozen=True):
+    """A part of the alerts, newest first. next: `after` of the following part, if any."""
+
+    alerts: tuple[Alert, ...]
+    next: int | None
+
+
+class Push(Struct, frozen=True):
+    """What a browser needs to subscribe. key: its `applicationServerKey`, in base64url."""
+
+    key: str
+
+
+class PushSubscribed(Struct, frozen=True):
+    """Pushes go there from now on. id: to end that by. is_new: they did not before."""
+
+    id: str
+    is_new: bool
 
 
 class Status(Struct, frozen=True):

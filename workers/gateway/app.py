@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 
-from service.config import GatewaySettings
+from service.config import GatewaySettings, PushSettings
 from service.errors import SubscriberError
 from service.keys import Keys
 from service.observability import REGISTRY
@@ -25,6 +25,7 @@ from workers.gateway.doors import Doors, http_log, listen
 from workers.gateway.forms import FORM_OF, Form
 from workers.gateway.hub import Hub
 from workers.gateway.protocol import GOING_AWAY, STALLED, position
+from workers.gateway.pushes import Pushes
 from workers.gateway.reader import Reader
 from workers.gateway.replies import (
     GRANT,
@@ -40,12 +41,14 @@ from workers.gateway.rest import Following, Rest
 from workers.gateway.session import BATCH, Session
 from workers.gateway.subscription import Subscription
 from workers.gateway.websocket import CLOSE_S, LOST, Taken, WebSocket, subprotocol, taken
+from workers.subscriptions import Subscriptions
 
 Whose = list[tuple[str, str]]  # of each limit that a connection counts for, its kind and name
 STATIC = Path(__file__).parent / "static"
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src http: https: data:; connect-src 'self'; base-uri 'none'; form-action 'none'",
+    "worker-src 'self'; img-src http: https: data:; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
@@ -63,8 +66,8 @@ EVENT_STREAM = {
 class Gateway:
     """Handlers over one hub. heard: told of each request as it comes."""
 
-    def __init__(self, hub: Hub, settings: GatewaySettings, rest: Rest) -> None:
-        self._hub, self._settings, self._rest = hub, settings, rest
+    def __init__(self, hub: Hub, settings: GatewaySettings, rest: Rest, pushes: Pushes) -> None:
+        self._hub, self._settings, self._rest, self._pushes = hub, settings, rest, pushes
         self.heard: Callable[[web.Request], None] = lambda request: None
         self._access = Access(settings)
         self._sessions: set[Session] = set()
@@ -82,6 +85,8 @@ class Gateway:
                 web.get("/v1/feed", self._feed),
                 web.get("/v1/events", self._events),
                 *self._rest.routes(),
+                *self._pushes.routes(),
+                web.get("/sw.js", self._service_worker),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
@@ -227,6 +232,11 @@ class Gateway:
         """What can be asked here, and what is heard, for programs."""
         return web.FileResponse(STATIC / request.path.removeprefix("/"))
 
+    async def _service_worker(self, _: web.Request) -> web.FileResponse:
+        """What shows pushes in a browser: of the whole origin, so it comes from its root."""
+        headers = {"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "no-cache"}
+        return web.FileResponse(STATIC / "sw.js", headers=headers)
+
     async def _index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(STATIC / "index.html")
 
@@ -253,11 +263,13 @@ async def serve(
     following: Callable[[Redis], Following],
     now: Callable[[], datetime],
     ready: Callable[[str], None],
+    push: PushSettings | None = None,
     share_port: bool = False,
 ) -> None:
     """Run the gateway until cancelled. connect: makes a Redis client. ready: told the address.
 
-    following: changes which pages are followed, over a client. share_port: other processes listen
+    following: changes which pages are followed, over a client. push: how browsers are pushed to,
+    where they are. share_port: other processes listen
     on it as well (SO_REUSEPORT).
 
     Raises ConfigError when the address or the certificate cannot be used.
@@ -265,9 +277,9 @@ async def serve(
     check_exposure(settings)
     redis, blocking = connect(), connect()
     reader = Reader(redis, keys, now)
-    hub = Hub(blocking, reader, keys, settings=settings, now=now)
+    hub = Hub(blocking, reader, settings=settings, now=now)
     rest = Rest(reader, following(redis), silence_s=hub.silence_s, now=now)
-    gateway = Gateway(hub, settings, rest)
+    gateway = Gateway(hub, settings, rest, Pushes(Subscriptions(redis, keys), push))
     runner = web.AppRunner(
         gateway.app(),
         shutdown_timeout=3,

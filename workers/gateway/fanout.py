@@ -15,7 +15,7 @@ from typing import Protocol
 
 from service.observability import FEED_EVENTS
 from workers.gateway.forms import Form
-from workers.gateway.protocol import StreamId
+from workers.gateway.protocol import Position
 from workers.gateway.ring import Frame
 from workers.gateway.subscription import Wanted
 
@@ -32,7 +32,7 @@ class Member(Protocol):
     go straight there; else -1. It must be -1 before the socket is closed: its number is given anew.
     """
 
-    at: StreamId
+    at: Position
     fd: int
     joined: int
     form: Form
@@ -55,7 +55,7 @@ class Member(Protocol):
 class Group:
     """Members that want the same, all of which have what there is. told: the position they know."""
 
-    def __init__(self, wanted: Wanted, form: Form, at: StreamId) -> None:
+    def __init__(self, wanted: Wanted, form: Form, at: Position) -> None:
         self.wanted, self.form = wanted, form
         self.at = self.told = at
         self.members: dict[Member, None] = {}
@@ -83,7 +83,7 @@ class Fanout:
         group = one.group
         if group is None:
             return
-        one.at, one.group = max(one.at, group.at), None
+        one.at, one.group = one.at.joined(group.at), None
         del group.members[one]
         if not group.members:
             del self._groups[group.wanted, group.form]

@@ -1,6 +1,6 @@
-"""The one tail of a process: reads the stream into the ring and fans it out, watches health.
+"""The one tail of a process: reads the streams into the ring and fans it out, watches health.
 
-It reads from a concrete id, so that a lost connection loses nothing. When the stream turns out to
+It reads from concrete ids, so that a lost connection loses nothing. When a stream turns out to
 end before that id (Redis lost data), a new epoch begins and every subscriber is told `reset`.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -19,15 +19,14 @@ from redis.exceptions import RedisError
 
 from service.config import GatewaySettings
 from service.errors import SubscriberError
-from service.events import CanaryEvent, EntryEvent, StreamEvent
-from service.keys import Keys
+from service.events import AlertEvent, CanaryEvent, EntryEvent, StreamEvent
 from service.model import Health
 from service.observability import CANARY, EVENT_LAG, PAGE_HEALTH, PAGE_LAG
 from workers.gateway.answers import Events
 from workers.gateway.fanout import Fanout, Group
 from workers.gateway.forms import PING, message_bytes
-from workers.gateway.protocol import CursorMessage, HealthMessage, StreamId, cursor
-from workers.gateway.reader import Bounds, Reader
+from workers.gateway.protocol import CursorMessage, HealthMessage, Position, cursor
+from workers.gateway.reader import STREAMS, Bounds, Entries, Reader
 from workers.gateway.ring import Frame, Ring
 from workers.gateway.shared import Shared, State
 from workers.gateway.subscription import Subscription, Wanted
@@ -59,13 +58,12 @@ class Hub:
         self,
         blocking: Redis,
         reader: Reader,
-        keys: Keys,
         *,
         settings: GatewaySettings,
         now: Callable[[], datetime],
     ) -> None:
         self._begun = asyncio.Event()
-        self._blocking, self.reader, self._keys = blocking, reader, keys
+        self._blocking, self.reader = blocking, reader
         self._capacity, self._heartbeat_s = settings.ring_events, settings.heartbeat_s
         self.silence_s, self._now = SILENT_HEARTBEATS * settings.heartbeat_s, now
         self.fanout = Fanout(settings.buffer_bytes)
@@ -73,7 +71,7 @@ class Hub:
         self._bounds: Shared[Bounds] = Shared()
         self._states: Shared[State] = Shared()
         self._wake = asyncio.Event()
-        self.ring = Ring(StreamId(""), settings.ring_events)
+        self.ring = Ring(Position(""), settings.ring_events)
         self.epoch = 0
         self.ready = False
         self.healths: dict[str, Health] = {}
@@ -98,14 +96,14 @@ class Hub:
         """Wait until the stream went on."""
         await self._wake.wait()
 
-    async def reached(self, at: StreamId) -> None:
+    async def reached(self, at: Position) -> None:
         """Wait until the ring reaches to this position, or a new epoch has begun."""
         epoch = self.epoch
-        while self.ring.end < at and self.epoch == epoch:
+        while not self.ring.end.covers(at) and self.epoch == epoch:
             await self.news()
 
     async def catch_up(
-        self, wanted: Subscription, after: StreamId | None, *, limit: int, wait_s: float
+        self, wanted: Subscription, after: Position | None, *, limit: int, wait_s: float
     ) -> Events:
         """Up to `limit` events after a position (None: the stream's end); waits for the first.
 
@@ -116,7 +114,7 @@ class Hub:
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s or None):
                 while len(found) < limit:
-                    frames = await self._following(at)
+                    frames = await self._following(wanted, at)
                     for each in frames:
                         if len(found) == limit:
                             break
@@ -129,7 +127,7 @@ class Hub:
                         await self.news()
         return Events(cursor(at), tuple(found))
 
-    async def _following(self, at: StreamId) -> list[Frame]:
+    async def _following(self, wanted: Subscription, at: Position) -> list[Frame]:
         if at.deployment != self.ring.end.deployment:
             raise ResetError("cursor.foreign", "this position is of another deployment's stream")
         frames = self.ring.after(at, BATCH)
@@ -137,10 +135,10 @@ class Hub:
             async with self.replays:
                 frames = await self.reader.after(at, BATCH)
                 bounds = await self.reader.bounds()
-            if bounds.lost > at:
+            if wanted.misses(bounds.lost, at):
                 raise ResetError("cursor.too_old", "events after this position are trimmed")
             return frames
-        if at > self.ring.end:
+        if not self.ring.end.covers(at) and not (await self.bounds()).last.covers(at):
             raise ResetError("cursor.ahead", "this position lies after the stream's end")
         return frames
 
@@ -192,13 +190,15 @@ class Hub:
         self._notify()
 
     async def _read(self) -> None:
-        answer = await self._blocking.xread(
-            {self._keys.events: str(self.ring.end)}, count=BATCH, block=BLOCK_MS
-        )
+        end = self.ring.end
+        places: Any = {self.reader.key(stream): str(end.in_(stream)) for stream in STREAMS}
+        answer = await self._blocking.xread(places, count=BATCH, block=BLOCK_MS)
         if not answer:
             return await self._check_place()
-        streams = cast("list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]", answer)
-        frames = self.reader.frames(streams[0][1])
+        found = dict(cast("list[tuple[bytes, Entries]]", answer))
+        frames = self.reader.frames(
+            end, *(found.get(self.reader.key(stream).encode(), ()) for stream in STREAMS)
+        )
         if not all(map(self._is_next, frames)):
             log.error("stream.torn", position=str(frames[0].at))
             self._anew((await self.reader.bounds()).last)
@@ -223,14 +223,14 @@ class Hub:
 
     def _is_next(self, one: Frame) -> bool:
         """Does an event follow the one of its page that came before? Else the stream lost some."""
-        if one.event is None or isinstance(one.event, CanaryEvent):
+        if one.event is None or isinstance(one.event, CanaryEvent | AlertEvent):
             return True
         page = one.event.data.page.id
         before = self._newest.get(page)
         self._newest[page] = one.event.id
         return before is None or one.event.previousid in {before, None}
 
-    def _anew(self, at: StreamId) -> None:
+    def _anew(self, at: Position) -> None:
         """Begin a new epoch: what subscribers have is not what the stream says."""
         self.ring = Ring(at, self._capacity)
         self.epoch += 1
@@ -244,7 +244,7 @@ class Hub:
 
     def _is_rewound(self, bounds: Bounds) -> bool:
         end = self.ring.end
-        return bounds.last < end or bounds.last.deployment != end.deployment
+        return not bounds.last.covers(end) or bounds.last.deployment != end.deployment
 
     # health
 

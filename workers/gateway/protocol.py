@@ -10,7 +10,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -21,38 +21,75 @@ from service.model import Entry, Health, PageRef, PageStatus
 SUBPROTOCOL = "stoppress.v1.json"
 CLOUDEVENTS_SUBPROTOCOL = "cloudevents.json"
 SCHEMA = "stoppress.v1"
+_ID = r"(\d{1,15})-(\d{1,18})"
 
 
 class StreamId(Struct, frozen=True, order=True):
-    """The id of a Redis stream entry. Only those of one deployment have an order."""
+    """The id of a Redis stream entry. Only those of one stream have an order."""
 
-    deployment: str
     ms: int = 0
     number: int = 0
 
     @classmethod
-    def of(cls, deployment: str, text: bytes) -> StreamId:
+    def of(cls, text: bytes) -> StreamId:
         """Read `1745572620000-0`."""
         ms, number = text.split(b"-")
-        return cls(deployment, int(ms), int(number))
+        return cls(int(ms), int(number))
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.number}"
 
 
-def cursor(position: StreamId) -> str:
+StreamName = Literal["events", "alerts"]
+
+
+class Position(Struct, frozen=True):
+    """How far a reader has got in each of a deployment's two streams.
+
+    The streams have no common order: of two positions each can be the further one in one of them.
+    All that a reader passes on its way has an order.
+    """
+
+    deployment: str
+    events: StreamId = StreamId()
+    alerts: StreamId = StreamId()
+
+    def in_(self, stream: StreamName) -> StreamId:
+        """How far in that stream."""
+        return self.events if stream == "events" else self.alerts
+
+    def past(self, stream: StreamName, at: StreamId) -> Position:
+        """The position once this entry of a stream has been read too."""
+        if stream == "events":
+            return Position(self.deployment, at, self.alerts)
+        return Position(self.deployment, self.events, at)
+
+    def covers(self, other: Position) -> bool:
+        """Is it as far as the other one, or further, in both streams?"""
+        return self.events >= other.events and self.alerts >= other.alerts
+
+    def joined(self, other: Position) -> Position:
+        """In each stream the further of the two."""
+        events, alerts = max(self.events, other.events), max(self.alerts, other.alerts)
+        return Position(self.deployment, events, alerts)
+
+    def __str__(self) -> str:
+        return f"{self.events}.{self.alerts}"
+
+
+def cursor(position: Position) -> str:
     """The opaque string for a position."""
     return urlsafe_b64encode(f"v1.{position.deployment}.{position}".encode()).rstrip(b"=").decode()
 
 
-def position(text: str) -> StreamId:
+def position(text: str) -> Position:
     """The position in a cursor. Raises SubscriberError when it is none of ours."""
     try:
         padded = text.encode() + b"=" * (-len(text) % 4)
         plain = urlsafe_b64decode(padded).decode()
     except (binascii.Error, UnicodeError):
         plain = ""
-    found = re.fullmatch(r"v1\.([0-9a-z]{1,32})\.(\d{1,15})-(\d{1,18})", plain)
+    found = re.fullmatch(rf"v1\.([0-9a-z]{{1,32}})\.{_ID}(?:\.{_ID})?", plain, re.ASCII)
     if found is None:
         raise SubscriberError(
             "cursor.malformed",
@@ -60,7 +97,8 @@ def position(text: str) -> StreamId:
             where="cursor",
             fix="send one that a message of this feed carried, or none",
         )
-    return StreamId(found[1], int(found[2]), int(found[3]))
+    events, alerts = (int(found[2]), int(found[3])), (int(found[4] or 0), int(found[5] or 0))
+    return Position(found[1], StreamId(*events), StreamId(*alerts))
 
 
 class KnownEntry(Struct, frozen=True):

@@ -6,7 +6,7 @@ It only reads, but for the name that it gives to a deployment that has none.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -16,14 +16,16 @@ from msgspec import Struct
 from redis.asyncio import Redis
 
 from service.errors import CorruptionError
-from service.events import EntryEvent, from_json, rfc3339, structured
+from service.events import AlertEvent, EntryEvent, from_json, rfc3339, structured
 from service.history import unpacked
 from service.keys import Keys
 from service.model import EntryState, Health, Page, PageMeta, PageRef
 from workers.gateway.protocol import (
     KnownEntry,
     PageSnapshot,
+    Position,
     StreamId,
+    StreamName,
     cursor,
 )
 from workers.gateway.ring import Frame
@@ -31,12 +33,15 @@ from workers.gateway.ring import Frame
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
-class Bounds(Struct, frozen=True):
-    """first, last: ids of the oldest and newest event. lost: everything up to here was trimmed."""
+Entries = Sequence[tuple[bytes, dict[bytes, bytes]]]
+STREAMS: tuple[StreamName, ...] = ("events", "alerts")
 
-    first: StreamId
-    last: StreamId
-    lost: StreamId
+
+class Bounds(Struct, frozen=True):
+    """last: the position after all that there is. lost: everything up to here was trimmed."""
+
+    last: Position
+    lost: Position
 
 
 class Reader:
@@ -56,20 +61,28 @@ class Reader:
         await self._redis.ping()
 
     async def bounds(self) -> Bounds:
-        """Where the stream begins and ends.
+        """Where the streams begin and end.
 
         Once anything was trimmed, all before the first entry counts as lost. Servers before 7.0
         don't say whether something was, which may reset a reader that missed nothing.
         """
         await self._name()
-        beginning = StreamId(self.deployment)
-        if not await self._redis.exists(self._keys.events):
-            return Bounds(beginning, beginning, beginning)
-        info: dict[str, Any] = await self._redis.xinfo_stream(self._keys.events)
-        last = self._at(info["last-generated-id"])
-        first = self._at(info["first-entry"][0]) if info["first-entry"] else last
-        whole = info.get("entries-added") == info["length"]
-        return Bounds(first, last, beginning if whole else _before(first))
+        last = lost = Position(self.deployment)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for stream in STREAMS:
+                pipe.xinfo_stream(self.key(stream))
+            found = await pipe.execute(raise_on_error=False)
+        for stream, info in zip(STREAMS, found, strict=True):
+            if not isinstance(info, Exception):
+                end, trimmed = _ends(info)
+                last, lost = last.past(stream, end), lost.past(stream, trimmed)
+            elif "no such key" not in str(info).lower():
+                raise info
+        return Bounds(last, lost)
+
+    def key(self, stream: StreamName) -> str:
+        """Where a stream is."""
+        return self._keys.events if stream == "events" else self._keys.alerts
 
     async def _name(self) -> None:
         """Know the deployment's name, and give it one that it keeps."""
@@ -79,18 +92,44 @@ class Reader:
             name = await self._redis.get(key)
         self.deployment = cast("bytes", name or b"").decode()
 
-    def _at(self, stream_id: bytes) -> StreamId:
-        return StreamId.of(self.deployment, stream_id)
+    async def after(
+        self, position: Position, most: int, until: Position | None = None
+    ) -> list[Frame]:
+        """Up to `most` frames after a position. until: leave out what is further than that."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for stream in STREAMS:
+                last = str(until.in_(stream)) if until else "+"
+                pipe.xrange(self.key(stream), f"({position.in_(stream)}", last, count=most)
+            events, alerts = await pipe.execute()
+        return self.frames(position, events, alerts, most=most)
 
-    async def after(self, position: StreamId, most: int) -> list[Frame]:
-        """Up to `most` frames after a position."""
-        found = await self._redis.xrange(self._keys.events, min=f"({position}", count=most)
-        return self.frames(cast("list[tuple[bytes, dict[bytes, bytes]]]", found))
-
-    def frames(self, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> list[Frame]:
-        """Stream entries as frames."""
+    def frames(
+        self, position: Position, events: Entries, alerts: Entries, *, most: int | None = None
+    ) -> list[Frame]:
+        """What comes after a position as frames, about in the order in which it happened."""
         sent = rfc3339(self._now())
-        return [_frame(self._at(stream_id), fields, sent) for stream_id, fields in entries]
+        both: list[tuple[StreamName, StreamId, dict[bytes, bytes]]] = [
+            *(("events", StreamId.of(id_), fields) for id_, fields in events),
+            *(("alerts", StreamId.of(id_), fields) for id_, fields in alerts),
+        ]
+        both.sort(key=lambda one: one[1].ms)  # it keeps the order in each stream
+        found = []
+        for stream, id_, fields in both[:most]:
+            position = position.past(stream, id_)
+            found.append(_frame(stream, id_, position, fields, sent))
+        return found
+
+    async def alerts_after(self, position: Position, most: int) -> list[Frame]:
+        """Up to `most` frames of the alerts stream after a position."""
+        found = await self._redis.xrange(self._keys.alerts, f"({position.alerts}", "+", count=most)
+        return self.frames(position, (), cast("Entries", found))
+
+    async def before_newest_alerts(self, most: int) -> Position:
+        """The position that so many frames of the alerts stream come after, or all of them."""
+        await self._name()
+        newest = cast("Entries", await self._redis.xrevrange(self._keys.alerts, count=most))
+        start = Position(self.deployment)
+        return start.past("alerts", _before(StreamId.of(newest[-1][0]))) if newest else start
 
     async def history(self, page: str) -> list[EntryEvent]:
         """The events of a page's entries that are kept, oldest first."""
@@ -112,19 +151,21 @@ class Reader:
             for page, value in zip(ids, values, strict=True)
         }
 
-    async def snapshots(self, wanted: Callable[[str], bool]) -> tuple[StreamId, list[PageSnapshot]]:
+    async def snapshots(self, wanted: Callable[[str], bool]) -> tuple[Position, list[PageSnapshot]]:
         """The state of pages, and the position that it is true at: one transaction."""
         pages = {key.decode(): value for key, value in (await self._pages()).items()}
         ids = sorted(filter(wanted, pages))
-        emptied = (await self.bounds()).last  # where an emptied stream stands
+        at = (await self.bounds()).last  # where an emptied stream stands
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xrevrange(self._keys.events, count=1)
+            for stream in STREAMS:
+                pipe.xrevrange(self.key(stream), count=1)
             for page in ids:
                 pipe.hget(self._keys.meta(page), "meta")
                 pipe.hgetall(self._keys.entries(page))
                 pipe.get(self._keys.health(page))
-            newest, *rest = await pipe.execute()
-        at = self._at(newest[0][0]) if newest else emptied
+            events, alerts, *rest = await pipe.execute()
+        at = at.past("events", StreamId.of(events[0][0])) if events else at
+        at = at.past("alerts", StreamId.of(alerts[0][0])) if alerts else at
         parts = zip(ids, rest[0::3], rest[1::3], rest[2::3], strict=True)
         return at, [
             _snapshot(at, pages[page], meta, entries, health)
@@ -132,10 +173,18 @@ class Reader:
         ]
 
 
+def _ends(info: dict[str, Any]) -> tuple[StreamId, StreamId]:
+    """Of a stream the last id, and the last that was trimmed."""
+    last = StreamId.of(info["last-generated-id"])
+    first = StreamId.of(info["first-entry"][0]) if info["first-entry"] else last
+    whole = info.get("entries-added") == info["length"]
+    return last, StreamId() if whole else _before(first)
+
+
 def _before(first: StreamId) -> StreamId:
     if first.number:
-        return msgspec.structs.replace(first, number=first.number - 1)
-    return msgspec.structs.replace(first, ms=first.ms - 1, number=10**18 - 1)
+        return StreamId(first.ms, first.number - 1)
+    return StreamId(first.ms - 1, 10**18 - 1)
 
 
 def _health(page_json: bytes, health_json: bytes | None) -> Health:
@@ -153,7 +202,7 @@ def _health(page_json: bytes, health_json: bytes | None) -> Health:
 
 
 def _snapshot(
-    at: StreamId,
+    at: Position,
     page_json: bytes,
     meta_json: bytes | None,
     entries: dict[bytes, bytes],
@@ -181,11 +230,18 @@ def _age(state: EntryState) -> tuple[float, str]:
     return (published.timestamp() if published else 0.0, state.entry.id)
 
 
-def _frame(at: StreamId, fields: dict[bytes, bytes], sent: str) -> Frame:
+def _frame(
+    stream: StreamName, id_: StreamId, at: Position, fields: dict[bytes, bytes], sent: str
+) -> Frame:
     """A stream entry as a frame. One that is no event is said in the log and reaches nobody."""
     try:
         whole = structured(fields)
-        return Frame(at, from_json(whole), whole, sent)
+        event = from_json(whole)
+        if isinstance(event, AlertEvent) != (stream == "alerts"):
+            raise CorruptionError("event.misplaced", f"{event.type} is not of this stream")
+        return Frame(stream, id_, at, event, whole, sent)
     except CorruptionError as error:
-        log.error("event.dropped", code=error.code, stream_id=str(at), detail=str(error))
-        return Frame(at, None, b"", sent)
+        log.error(
+            "event.dropped", code=error.code, stream=stream, stream_id=str(id_), detail=str(error)
+        )
+        return Frame(stream, id_, at, None, b"", sent)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from aiohttp import web
+from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 from redis.exceptions import RedisError
 
 from service.errors import ConfigError, StoppressError, StoreError, SubscriberError
 from service.model import body_digest
 from workers.gateway.access import TOKEN, Grant
 from workers.gateway.answers import problem
-from workers.gateway.protocol import StreamId
-from workers.gateway.subscription import Subscription, parse
+from workers.gateway.protocol import Position
+from workers.gateway.subscription import Subscription, check_bounds, parse, unknown_filter
 
 GRANT = web.RequestKey("grant", Grant)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+BODY_S = 10.0  # how long a body may take to arrive
 TAKEN = frozenset({"page.id_taken", "page.source_taken"})
 
 
@@ -78,13 +81,47 @@ def tagged(request: web.Request, body: bytes, kind: str = "application/json") ->
     return web.Response(body=body, content_type=kind, charset=charset, headers=headers)
 
 
-def asked(request: web.Request, *also: str) -> tuple[Subscription, StreamId | None]:
+def asked(request: web.Request, *also: str) -> tuple[Subscription, Position | None]:
     """The filters and the cursor of a request, as far as its sender may see.
 
     also: parameters that mean other things. Raises SubscriberError.
     """
     others = frozenset({*also, TOKEN})
     return parse(list(request.query.items()), within=request[GRANT].pages, also=others)
+
+
+def named(
+    request: web.Request, *names: str, also: tuple[str, ...] = ()
+) -> dict[str, frozenset[str]]:
+    """The values of these parameters; several are alternatives, with commas or repeated.
+
+    also: parameters that mean other things. Raises SubscriberError for any other.
+    """
+    for name in request.query:
+        if name not in {*names, *also, TOKEN}:
+            raise unknown_filter(name, {*names, *also})
+    found = {
+        name: [v for one in request.query.getall(name, []) for v in one.split(",") if v]
+        for name in names
+    }
+    check_bounds(found)
+    return {name: frozenset(values) for name, values in found.items()}
+
+
+async def json_body(request: web.Request, *, most_bytes: int | None = None) -> bytes:
+    """The body of a request. Raises SubscriberError, for what is no JSON or takes too long."""
+    if request.content_type != "application/json":
+        raise MediaTypeError("body.type", "the body must be application/json")
+    try:
+        async with asyncio.timeout(BODY_S):
+            body = await request.read()
+    except TimeoutError:
+        raise UnavailableError("body.slow", f"the body took over {BODY_S:g} s") from None
+    except HTTPRequestEntityTooLarge:
+        body = None
+    if body is None or (most_bytes is not None and len(body) > most_bytes):
+        raise TooLongError("body.too_long", "the body is too long")
+    return body
 
 
 def number(request: web.Request, name: str, *, default: int, most: int, least: int = 0) -> int:

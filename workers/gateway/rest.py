@@ -1,21 +1,24 @@
-"""Reads of pages, entries and their past over HTTP, and for operators: which pages are followed."""
+"""Reads of pages, entries, their past and alerts over HTTP, and for operators: which pages are
+followed."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, get_args
 
 import msgspec
 from aiohttp import web
-from aiohttp.web_exceptions import HTTPRequestEntityTooLarge
 
 from service import config, history
 from service.config import PageSettings
+from service.errors import SubscriberError
 from service.events import EntryEvent
 from service.model import Page
+from workers.gateway.alert_board import AlertBoard
 from workers.gateway.answers import (
+    Alerts,
+    AlertState,
     Difference,
     Entries,
     Followed,
@@ -31,18 +34,15 @@ from workers.gateway.reader import Reader
 from workers.gateway.replies import (
     GRANT,
     ForbiddenError,
-    MediaTypeError,
     NotFoundError,
-    TooLongError,
-    UnavailableError,
     answer,
+    json_body,
+    named,
     number,
     tagged,
 )
 from workers.gateway.subscription import Subscription, may_see
 from workers.gateway.syndication import atom, json_feed
-
-BODY_S = 10.0  # how long a body may take to arrive
 
 
 class Following(Protocol):
@@ -74,6 +74,7 @@ class Rest:
     ) -> None:
         self._reader, self._following = reader, following
         self._silence_s, self._now = silence_s, now
+        self._board = AlertBoard(reader)
 
     def routes(self) -> list[web.RouteDef]:
         """Paths and their handlers."""
@@ -87,6 +88,7 @@ class Rest:
             web.get("/v1/pages/{page}/feed.atom", self._atom),
             web.get("/v1/pages/{page}/history", self._history),
             web.get("/v1/pages/{page}/entries/{entry:.+}/revisions", self._revisions),
+            web.get("/v1/alerts", self._alerts),
         ]
 
     # which pages are followed
@@ -94,7 +96,7 @@ class Rest:
     async def _follow(self, request: web.Request) -> web.Response:
         """Follow a page, as with `stoppress pages add`."""
         _check_operator(request)
-        page = self._following.named(config.page_asked(await _body(request)))
+        page = self._following.named(config.page_asked(await json_body(request)))
         _check_operator(request, page.id)
         followed, is_new = await self._following.add(page)
         where = {"Location": f"/v1/pages/{page.id}"}
@@ -191,6 +193,33 @@ class Rest:
             raise NotFoundError("page.unknown", f"nothing is kept of a page {page!r}")
         return events
 
+    # alerts
+
+    async def _alerts(self, request: web.Request) -> web.Response:
+        """What has become of each alert, those raised last first."""
+        wanted = named(request, "page", "rule", "state", also=("limit", "after"))
+        if strange := wanted["state"] - set(get_args(AlertState)):
+            allowed = ", ".join(get_args(AlertState))
+            raise SubscriberError(
+                "filter.state",
+                f"no state {min(strange)!r}",
+                where="state",
+                fix=f"allowed: {allowed}",
+            )
+        limit = number(request, "limit", default=50, most=200, least=1)
+        first = number(request, "after", default=0, most=10**8)
+        shows = Subscription(frozenset(wanted["page"]), within=request[GRANT].pages).shows
+        chosen = [
+            one
+            for one in await self._board.alerts()
+            if shows(one.page.id)
+            and one.rule in (wanted["rule"] or {one.rule})
+            and one.state in (wanted["state"] or {one.state})
+        ]
+        is_more = first + limit < len(chosen)
+        found = Alerts(tuple(chosen[first : first + limit]), first + limit if is_more else None)
+        return tagged(request, msgspec.json.encode(found))
+
 
 def _check_operator(request: web.Request, page: str | None = None) -> None:
     grant = request[GRANT]
@@ -200,19 +229,6 @@ def _check_operator(request: web.Request, page: str | None = None) -> None:
         )
     if page is not None and not may_see(grant.pages, page):
         raise ForbiddenError("access.page", f"this key is not for a page {page!r}", where="id")
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body of a request. Raises SubscriberError, for what is no JSON or takes too long."""
-    if request.content_type != "application/json":
-        raise MediaTypeError("body.type", "the body must be application/json")
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await request.read()
-    except TimeoutError:
-        raise UnavailableError("body.slow", f"the body took over {BODY_S:g} s") from None
-    except HTTPRequestEntityTooLarge:
-        raise TooLongError("body.too_long", "the body is too long") from None
 
 
 def _own_url(request: web.Request) -> str:

@@ -38,8 +38,8 @@ from workers.gateway.protocol import (
     Hello,
     Limits,
     Message,
+    Position,
     Reset,
-    StreamId,
     Subscribed,
     cursor,
 )
@@ -121,7 +121,7 @@ class Session:
 
     # --- begin and end ---
 
-    def start(self, resume: StreamId | None) -> None:
+    def start(self, resume: Position | None) -> None:
         """Begin to feed. resume: the position after which the subscriber wants to go on."""
         self._task = asyncio.create_task(self._work(resume, is_new=True))
 
@@ -197,7 +197,7 @@ class Session:
 
     # --- catching up ---
 
-    async def _work(self, resume: StreamId | None, *, is_new: bool) -> None:
+    async def _work(self, resume: Position | None, *, is_new: bool) -> None:
         try:
             if is_new:
                 await self._begin(resume)
@@ -213,7 +213,7 @@ class Session:
         finally:
             self._task = None
 
-    async def _begin(self, resume: StreamId | None) -> None:
+    async def _begin(self, resume: Position | None) -> None:
         bounds = await self._hub.bounds()
         self._say(
             Hello(
@@ -232,9 +232,9 @@ class Session:
             await self._show(self.wanted)
         elif resume.deployment != bounds.last.deployment:
             await self._reset("cursor.foreign")
-        elif resume < bounds.lost:
+        elif self.wanted.misses(bounds.lost, resume):
             await self._reset("cursor.too_old")
-        elif resume > bounds.last:
+        elif not bounds.last.covers(resume):
             await self._reset("cursor.ahead")
         else:
             self.at = resume
@@ -257,7 +257,7 @@ class Session:
             return await self._reset("stream.rewound")
         if self._widening:
             return await self._widen(self._widening.pop(0))
-        if self.at > self._hub.ring.end:  # Redis told us more than the tail has read
+        if not self._hub.ring.end.covers(self.at):  # Redis told us more than the tail has read
             return await self._hub.reached(self.at)
         frames = await self._next()
         if frames is None:
@@ -265,17 +265,18 @@ class Session:
         self._pass_on(frames)
         return None
 
-    async def _next(self, until: StreamId | None = None) -> list[Frame] | None:
-        """The frames that follow; None when some of them are gone. until: the last that counts."""
-        frames = self._hub.ring.after(self.at, BATCH)
+    async def _next(self, until: Position | None = None) -> list[Frame] | None:
+        """The frames that follow; None when some of them are gone. until: no further than that."""
+        frames = self._hub.ring.after(self.at, BATCH, until)
         if frames is None:
+            start = self._hub.ring.start
             async with self._hub.replays:
-                frames = await self._hub.reader.after(self.at, BATCH)
-                if (await self._hub.bounds()).lost > self.at:
+                frames = await self._hub.reader.after(self.at, BATCH, until)
+                if self.wanted.misses((await self._hub.bounds()).lost, self.at):
                     return None
-            if not frames:
-                self.at = max(self.at, self._hub.ring.start)
-        return frames if until is None else [one for one in frames if one.at <= until]
+            if not frames and until is None:
+                self.at = self.at.joined(start)
+        return frames
 
     def _pass_on(self, frames: Sequence[Frame]) -> None:
         """Send those that are wanted, as far as the transport takes them."""
@@ -323,7 +324,7 @@ class Session:
         state = await self._hub.state(more.subscription)
         at = state.at
         await self._hub.reached(at)
-        while self.at < at:
+        while not self.at.covers(at):
             await self._drained()
             frames = await self._next(at)
             if frames is None or self._hub.epoch != self._epoch:
@@ -331,7 +332,7 @@ class Session:
                 return await self._reset("cursor.too_old" if frames is None else "stream.rewound")
             self._pass_on(frames)
             if not frames:
-                self.at = at
+                self.at = self.at.joined(at)
         await self._tell(state)
         if self.dialogue.shown(more.id):
             self.wanted = self.dialogue.wanted

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from workers.gateway.forms import Form, message_bytes
-from workers.gateway.protocol import CursorMessage, Message, PageSnapshot, StreamId, cursor
+from workers.gateway.protocol import CursorMessage, Message, PageSnapshot, Position, cursor
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 class State:
     """Snapshots, and the position that they are true at; each encoded once in each form."""
 
-    def __init__(self, at: StreamId, snapshots: Sequence[PageSnapshot]) -> None:
+    def __init__(self, at: Position, snapshots: Sequence[PageSnapshot]) -> None:
         self.at, self._snapshots = at, snapshots
         self._bytes: dict[Form, list[bytes]] = {}
 

@@ -9,13 +9,29 @@ from typing import get_args
 from msgspec import Struct
 
 from service.errors import SubscriberError
-from service.events import CanaryEvent, EntryEvent, EntryType, PageType, StreamEvent
-from workers.gateway.protocol import Filters, StreamId, position
+from service.events import (
+    AlertEvent,
+    AlertType,
+    CanaryEvent,
+    EntryEvent,
+    EntryType,
+    PageType,
+    StreamEvent,
+)
+from workers.gateway.protocol import Filters, Position, position
 
 CANARY = "canary"
-TYPES = frozenset(
-    kind.removeprefix("stoppress.") for kind in (*get_args(EntryType), *get_args(PageType))
-) | {CANARY}
+# What can be asked for, and which types that is. A family stands for all of its types.
+FAMILIES = {
+    name: frozenset(kind.removeprefix("stoppress.") for kind in get_args(kinds))
+    for name, kinds in (("entry", EntryType), ("page", PageType), ("alert", AlertType))
+}
+ALERTS = FAMILIES["alert"]
+TYPES = {
+    **FAMILIES,
+    **{kind: frozenset({kind}) for kinds in FAMILIES.values() for kind in kinds},
+    CANARY: frozenset({CANARY}),
+}
 FILTERS = Filters.__struct_fields__
 MAX_VALUES = 200
 MAX_CHARS = 200
@@ -50,19 +66,31 @@ class Subscription(Struct, frozen=True):
     def matches(self, event: StreamEvent) -> bool:
         """Is this event wanted? Filters for entries let no page event through.
 
-        A canary is wanted by those alone who name its type, whatever else they want.
+        A canary is wanted by those alone who name its type, whatever else they want; an alert by
+        those who name its type.
         """
         if isinstance(event, CanaryEvent):
             return CANARY in self.types
         if not self.shows(event.data.page.id):
             return False
-        if self.types and event.type.removeprefix("stoppress.") not in self.types:
+        is_named = event.type.removeprefix("stoppress.") in self.types
+        if not is_named and (self.types or isinstance(event, AlertEvent)):
             return False
         if not (self.labels or self.authors or self.texts):
             return True
-        return isinstance(event, EntryEvent) and self._is_wanted(event)
+        return isinstance(event, EntryEvent | AlertEvent) and self._is_wanted(event)
 
-    def _is_wanted(self, event: EntryEvent) -> bool:
+    def misses(self, lost: Position, at: Position) -> bool:
+        """Did a stream lose something after this position that may have been wanted?
+
+        lost: up to there everything was trimmed.
+        """
+        is_blind_to_events = self.types and self.types <= ALERTS
+        if lost.events > at.events and not is_blind_to_events:
+            return True
+        return lost.alerts > at.alerts and not self.types.isdisjoint(ALERTS)
+
+    def _is_wanted(self, event: EntryEvent | AlertEvent) -> bool:
         entry = event.data.entry
         if self.labels and self.labels.isdisjoint(entry.labels):
             return False
@@ -85,14 +113,18 @@ class Wanted(Struct, frozen=True):
         """Is this event wanted?"""
         return any(one.matches(event) for one in self.any_of)
 
+    def misses(self, lost: Position, at: Position) -> bool:
+        """Did a stream lose something after this position that may have been wanted?"""
+        return any(one.misses(lost, at) for one in self.any_of)
+
 
 def subscription(filters: Filters, within: tuple[str, ...] = EVERYWHERE) -> Subscription:
     """The subscription with these filters. within: patterns of pages that may be shown.
 
     Raises SubscriberError for an unknown event type.
     """
-    types = {kind.removeprefix("stoppress.") for kind in filters.type}
-    if strange := types - TYPES:
+    named = {kind.removeprefix("stoppress.") for kind in filters.type}
+    if strange := named - TYPES.keys():
         raise SubscriberError(
             "filter.type",
             f"no event type {min(strange)!r}",
@@ -101,7 +133,7 @@ def subscription(filters: Filters, within: tuple[str, ...] = EVERYWHERE) -> Subs
         )
     return Subscription(
         frozenset(filters.page),
-        frozenset(types),
+        frozenset().union(*(TYPES[kind] for kind in named)),
         frozenset(filters.label),
         frozenset(map(str.casefold, filters.author)),
         frozenset(map(str.casefold, filters.text)),
@@ -114,7 +146,7 @@ def parse(
     *,
     within: tuple[str, ...] = EVERYWHERE,
     also: frozenset[str] = frozenset(),
-) -> tuple[Subscription, StreamId | None]:
+) -> tuple[Subscription, Position | None]:
     """The subscription and the position in a query string.
 
     within: patterns of pages that may be shown. also: parameters that mean other things.
@@ -129,21 +161,23 @@ def parse(
             whole = name in {"cursor", "text"}
             found[name] += filter(None, [value] if whole else value.split(","))
         elif name not in also:
-            raise SubscriberError(
-                "filter.unknown",
-                f"no filter {name!r}",
-                where="query",
-                fix=f"allowed: {', '.join(sorted({*found, *also}))}",
-            )
+            raise unknown_filter(name, {*found, *also})
     cursors = found.pop("cursor")
     if len(cursors) > 1:
         raise SubscriberError("cursor.malformed", "more than one cursor", where="cursor")
-    _bounded(found)
+    check_bounds(found)
     filters = Filters(**{name: tuple(values) for name, values in found.items()})
     return subscription(filters, within), position(cursors[0]) if cursors else None
 
 
-def _bounded(found: dict[str, list[str]]) -> None:
+def unknown_filter(name: str, allowed: Iterable[str]) -> SubscriberError:
+    """That there is no such parameter."""
+    fix = f"allowed: {', '.join(sorted(allowed))}"
+    return SubscriberError("filter.unknown", f"no filter {name!r}", where="query", fix=fix)
+
+
+def check_bounds(found: dict[str, list[str]]) -> None:
+    """Raises SubscriberError for more or longer values than a filter may have."""
     for name, values in found.items():
         if len(values) > MAX_VALUES or any(len(value) > MAX_CHARS for value in values):
             raise SubscriberError(

@@ -2,6 +2,9 @@
 // It decides nothing about the news, asks no other host for anything but images, and never turns
 // text of a page into markup: every word goes through textContent, every address through safeUrl.
 
+import { forgetAlerts, readAlerts, showAlerts, takeAlert } from "./alerts.js";
+import { byId, dayKey, dayOf, el, link, reconcile, safeUrl, setText, spaced, timeElement, utc } from "./dom.js";
+import { offerNotifications } from "./notify.js";
 import { subscribe } from "./stoppress.js";
 
 const MAX_ENTRIES = 500; // shown at once, and remembered for each page
@@ -17,6 +20,7 @@ const entries = new Map(); // key -> a record; a record is replaced, never chang
 function forget() {
   pages.clear();
   entries.clear();
+  forgetAlerts();
 }
 
 function pageOf(id, ref) {
@@ -150,59 +154,6 @@ function ago(instant) {
   if (s < 90 * 60) return `${Math.round(s / 60)} min ago`;
   if (s < 36 * 3600) return `${Math.round(s / 3600)} h ago`;
   return `${Math.round(s / 86400)} d ago`;
-}
-
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const shortDay = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const longDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-const dayKey = (date) => date.toDateString();
-
-function dayOf(date) {
-  const today = new Date();
-  if (dayKey(date) === dayKey(today)) return "";
-  return (date.getFullYear() === today.getFullYear() ? shortDay : longDay).format(date);
-}
-
-const utc = (date) => date.toISOString().replace("T", " ").replace(/(\.000)?Z$/, " UTC");
-
-function timeElement(instant, text) {
-  const date = new Date(instant);
-  if (Number.isNaN(date.getTime())) return el("time", {}, text ?? "");
-  return el("time", { datetime: instant, title: utc(date) }, text ?? clock.format(date));
-}
-
-// --- DOM -----------------------------------------------------------------------------------------
-
-const byId = (id) => document.getElementById(id);
-
-/** An element with attributes (null ones are left out) and children; strings become text nodes. */
-function el(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) element.setAttribute(key, value);
-  }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return element;
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-/** The address if it is http(s), else null. Nothing else ever becomes an href or a src. */
-function safeUrl(text) {
-  try {
-    const url = new URL(text);
-    return url.protocol === "http:" || url.protocol === "https:" ? url.href : null;
-  } catch {
-    return null;
-  }
-}
-
-function link(url, ...children) {
-  const href = safeUrl(url);
-  if (!href) return el("span", {}, children);
-  return el("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, children);
 }
 
 // --- blocks --------------------------------------------------------------------------------------
@@ -375,9 +326,6 @@ function marks({ entry, removed }) {
   ].filter(Boolean);
   return badges.length ? el("p", { class: "marks" }, spaced(badges)) : null;
 }
-
-/** With a space between, so that what is read aloud or copied is not one long word. */
-const spaced = (nodes) => nodes.flatMap((node, place) => (place ? [" ", node] : [node]));
 
 function authors({ authors: people = [] }) {
   if (!people.length) return null;
@@ -555,16 +503,6 @@ function entryNode(record) {
   return element;
 }
 
-/** Makes the children of a list these elements in this order, moving as little as possible. */
-function reconcile(list, elements) {
-  const wanted = new Set(elements);
-  for (const child of [...list.children]) if (!wanted.has(child)) child.remove();
-  elements.forEach((element, place) => {
-    const there = list.children[place];
-    if (there !== element) list.insertBefore(element, there ?? null);
-  });
-}
-
 function showEntries() {
   for (const key of entryNodes.keys()) if (!entries.has(key)) entryNodes.delete(key);
   const chosen = [...entries.values()]
@@ -591,6 +529,7 @@ function noteFor(count) {
 
 function render() {
   showPages();
+  showAlerts(pages.has(onlyPage) ? onlyPage : null);
   showEntries();
 }
 
@@ -607,7 +546,12 @@ function schedule() {
 }
 
 function announce({ entry }) {
-  byId("announcer").textContent = `Breaking: ${entry.title ?? "new entry"}`;
+  say(`Breaking: ${entry.title ?? "new entry"}`);
+}
+
+/** To those who listen to the page. */
+function say(words) {
+  byId("announcer").textContent = words;
 }
 
 // --- the connection ------------------------------------------------------------------------------
@@ -618,15 +562,25 @@ const connection = {
   heard: 0, // when the last message came, by the monotonic clock
 };
 
+const keyGiven = () => sessionStorage.getItem("key"); // kept while this tab is open
+
 async function follow() {
-  const key = sessionStorage.getItem("key"); // kept while this tab is open
+  const key = keyGiven();
   const feed = key ? `/v1/feed?access_token=${encodeURIComponent(key)}` : "/v1/feed";
   try {
-    for await (const message of subscribe(feed).messages()) take(message);
+    const everything = subscribe(feed, { type: ["entry", "page", "alert"] });
+    for await (const message of everything.messages()) take(message);
   } catch (error) {
     if (/^access\.(missing|unknown|token)$/.test(error.code)) askForKey(key);
     else become("refused", error.detail ?? String(error));
   }
+}
+
+/** A request to the gateway with the key, if there is one. */
+function ask(path, { headers, ...options } = {}) {
+  const key = keyGiven();
+  const access = key ? { Authorization: `Bearer ${key}` } : {};
+  return fetch(path, { ...options, headers: { ...headers, ...access } });
 }
 
 function askForKey(refused) {
@@ -647,6 +601,12 @@ function take(message) {
     case "event":
       takeEvent(message.event);
       break;
+    case "alert":
+      takeAlert(message, say);
+      break;
+    case "cursor":
+      readAlerts(ask).then(schedule);
+      break;
     case "health":
       pageOf(message.page).health = message.health;
       break;
@@ -664,6 +624,7 @@ function greet(message) {
   connection.heartbeat_ms = 1000 * message.heartbeat_s;
   become("live");
   measureSkew().then(schedule);
+  offerNotifications(ask).then(schedule);
 }
 
 const STATES = {

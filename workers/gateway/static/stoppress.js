@@ -7,11 +7,12 @@ const SUBPROTOCOL = "stoppress.v1.json";
 const RETRY_MS = 500; // doubles with every failure
 const CONNECT_MS = 10_000;
 const SILENT_HEARTBEATS = 2.5; // so long without any message, and the connection counts as lost
-const REMEMBERED = 1000; // ids of events given, for each page
+const REMEMBERED = 1000; // ids of events given, for each page and of alerts
 const TRIES = 10; // so often in a row what cannot be read may come at one place
 const MAX_WAITING = 10_000; // messages; a reader that is slower than that lets go, and resumes
 const FILTERS = ["page", "label", "type", "author", "text"];
 const WHOLE = ["page", "access_token"]; // these filter out no event of a page
+const FAMILIES = ["entry", "page"]; // both together as types don't either
 
 /** There is no use in going on. `code` as in docs/feed.md, or "feed.closed" with a `closeCode`. */
 export class FeedError extends Error {
@@ -25,7 +26,7 @@ export class FeedError extends Error {
  * Iterate over what this gives for events, or over its `messages()`. Begun again, it goes on.
  *
  * url: a gateway, or the address of its feed. options: the filters page, label, type, author and
- * text (one value or several); cursor: go on after this position; signal: ends it when aborted;
+ * text (one value or several; no alert comes unless a type asks for it); cursor: go on after this position; signal: ends it when aborted;
  * retryMax_ms: longest pause; WebSocket: a constructor, where there is none.
  */
 export function subscribe(url, options = {}) {
@@ -39,6 +40,7 @@ class Subscription {
   connected = false; // does the gateway talk to us?
   #url; #options; #isWhole;
   #chains = new Map();
+  #alerts = new Set(); // ids of those given
   #reached = false;
   #silence_ms = CONNECT_MS;
   #doubt = null;
@@ -53,13 +55,15 @@ class Subscription {
     for (const name of FILTERS) for (const value of [options[name] ?? []].flat()) query.append(name, value);
     this.cursor = options.cursor ?? query.get("cursor");
     query.delete("cursor");
-    this.#isWhole = [...query.keys()].every((name) => WHOLE.includes(name));
+    this.#isWhole = isWhole(query);
     this.#options = { WebSocket: globalThis.WebSocket, retryMax_ms: 10_000, ...options };
     if (!this.#options.WebSocket) throw new FeedError("websocket.missing", "pass one as options.WebSocket");
   }
 
   async *[Symbol.asyncIterator]() {
-    for await (const message of this.messages()) if (message.type === "event") yield message.event;
+    for await (const message of this.messages()) {
+      if (message.type === "event" || message.type === "alert") yield message.event;
+    }
   }
 
   /** All that happens: the feed's messages, {type: "lost", reason, retry_ms} and resets of our own. */
@@ -132,7 +136,8 @@ class Subscription {
   #read(text) {
     try {
       const message = JSON.parse(text);
-      if (isOfPage(message)) Number(message.event.data.page.id.length + message.event.id.length);
+      if (kindOf(message) !== null) Number(message.event.id.length);
+      if (kindOf(message) === "event") Number(message.event.data.page.id.length);
       return message;
     } catch (error) {
       const { at, times } = this.#unreadable;
@@ -161,8 +166,7 @@ class Subscription {
         this.#reach(message.cursor);
         return message;
       case "event":
-        if (!isOfPage(message)) return { ...message, type: "canary" };
-        return this.#isNew(message) ? message : null;
+        return this.#takeEvent({ ...message, type: kindOf(message) });
       case "reset":
         this.cursor = null;
         this.#forget();
@@ -170,6 +174,19 @@ class Subscription {
       default:
         return null; // newer than we are, or an answer to our ping
     }
+  }
+
+  #takeEvent(message) {
+    if (message.type === "canary") return message;
+    const isNew = message.type === "alert" ? this.#isNewAlert(message) : this.#isNew(message);
+    return isNew ? message : null;
+  }
+
+  #isNewAlert({ event, cursor }) {
+    const isNew = !this.#alerts.has(event.id);
+    remember(this.#alerts, event.id);
+    this.cursor = cursor;
+    return isNew;
   }
 
   #isNew({ event, cursor }) {
@@ -228,15 +245,32 @@ class Chain {
   }
 
   goOn(event) {
-    this.given.add(event.id);
-    if (this.given.size > REMEMBERED) this.given.delete(this.given.values().next().value);
+    remember(this.given, event.id);
     const number = Number(event.sequence);
     if (this.#last === null || number > this.#number) [this.#number, this.#last] = [number, event.id];
   }
 }
 
-/** An event of a page, which has its place in a chain; the other kind is the canary. */
-const isOfPage = ({ type, event }) => type === "event" && event.type !== "stoppress.canary";
+/** What a message with an event is to the reader: `event`, of a page and in its chain, or not. */
+function kindOf({ type, event }) {
+  if (type !== "event") return null;
+  if (event.type === "stoppress.canary") return "canary";
+  return event.type.startsWith("stoppress.alert.") ? "alert" : "event";
+}
+
+/** Does every event of the pages come, with these filters? */
+function isWhole(query) {
+  const types = query.getAll("type").flatMap((value) => value.split(","));
+  const names = types.length ? [...WHOLE, "type"] : WHOLE;
+  const areWhole = !types.length || FAMILIES.every((family) => types.includes(family));
+  return areWhole && [...query.keys()].every((name) => names.includes(name));
+}
+
+/** Know this id again when it comes a second time. */
+function remember(given, id) {
+  given.add(id);
+  if (given.size > REMEMBERED) given.delete(given.values().next().value);
+}
 
 /** The connection is of no more use. reset: why state must be forgotten, if it must. */
 class Lost extends Error {
