@@ -34,9 +34,9 @@ class FaultyProxy:
         except ConnectionError:
             pass
         finally:
+            there.close()  # before anything is awaited: that may be cancelled too
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-            there.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """What the gateway says, up to and with the fault."""
@@ -95,6 +95,8 @@ async def faulty_proxy(
         yield proxy
     finally:
         server.close()
-        for task in list(running):
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        while running:  # one that was just accepted comes later
+            for task in list(running):
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.sleep(0)
