@@ -27,6 +27,7 @@ from service.cli import cli
 from service.diff import Doubt, Policy, advance, degraded, diff
 from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
 from service.model import Author, Entry, Head, Image, Page, PageState, Paragraph, Snapshot
+from service.rules import Condition, RuleSettings
 from workers.alerts.rules import Raise, decide
 from workers.gateway import protocol
 from workers.gateway.dialogue import Dialogue, Say
@@ -179,6 +180,8 @@ MEANINGS = {
     "gateway.max_subscribers": "feed connections at once; more are refused",
     "gateway.max_message_bytes": "largest message that a subscriber may send",
     "alerts.console": "print alerts to standard output",
+    "alerts.rules.NAME.when.kind": "what an edit amounts to",
+    "alerts.rules.NAME.quiet": "hours without its alerts, whatever their priority; `none` for none",
     "alerts.templates.title": "the headline that people see",
     "alerts.templates.raised": "the text below it",
     "alerts.templates.updated": "the text below it on an update",
@@ -227,6 +230,8 @@ def settings() -> list[Setting]:
         rows += _section(f"{name}.", kind)
     rows += _section("gateway.keys.NAME.", config.KeySettings)
     rows += _section("gateway.jwt.", config.JwtSettings)
+    rows += _section("alerts.rules.NAME.", RuleSettings)
+    rows += _section("alerts.rules.NAME.when.", Condition)
     rows += _section("alerts.push.", config.PushSettings)
     rows += _section("alerts.templates.", config.TemplateSettings)
     for table, kind in config.CHANNELS.items():
