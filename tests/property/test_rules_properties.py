@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,12 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from service import events as events_module
 from service.events import EntryEvent, Significance
 from service.model import PageRef
 from service.rules import Condition, RuleSettings, folded, from_json, to_json
 from service.words import edits
 from tests.alert_samples import entry_event
 from workers.alerts.conditions import Views, traced
+from workers.alerts.decisions import (
+    NOTHING,
+    Hold,
+    Known,
+    Memory,
+    Refresh,
+    Send,
+    Unhold,
+    decide,
+    released,
+)
+from workers.alerts.grouping import Held
+from workers.alerts.limits import Limit
+from workers.alerts.quiet import Quiet
+from workers.alerts.rules import Change, Raise, Rule, Suppress, judge, state_of
 
 NOW = datetime(2025, 4, 25, 9, 18, tzinfo=UTC)
 LABELS = ("breaking", "key", "summary")
@@ -161,3 +178,124 @@ def test_no_text_breaks_a_condition(text: str, word: str) -> None:
 def test_any_rule_is_the_same_after_json(condition: Condition) -> None:
     rules = {"any": RuleSettings(when=condition)}
     assert from_json(to_json(rules)) == rules
+
+
+# --- decisions -----------------------------------------------------------------------------------
+
+HOURS = st.none() | st.builds(
+    Quiet, st.integers(0, 1439), st.integers(1, 1440), action=st.sampled_from(("hold", "drop"))
+)
+LIMITS = st.none() | st.builds(Limit, st.integers(1, 3), st.sampled_from((60.0, 3600.0)))
+rules = st.builds(
+    Rule,
+    name=st.sampled_from(("one", "two")),
+    priority=st.just("normal"),
+    when=conditions,
+    deadline_s=st.sampled_from((60.0, 86_400.0)),
+    quiet=HOURS,
+    group_s=st.none() | st.just(60.0),
+    limit=LIMITS,
+)
+STANDINGS = ("raised", "updated", "retracted", "baseline", "uncertain", "expired", "quiet_hours")
+memories = st.builds(
+    Memory,
+    known=st.none()
+    | st.builds(
+        Known,
+        standing=st.sampled_from(STANDINGS),
+        event=st.just("other"),
+        idle_s=st.floats(0, 1e8),
+    ),
+    is_open=st.booleans(),
+    raised=st.dictionaries(st.sampled_from("abcde"), st.just(NOW)),
+)
+
+
+@given(events(), st.lists(rules, max_size=3), memories)
+def test_the_same_in_is_the_same_out(
+    event: EntryEvent, several: list[Rule], memory: Memory
+) -> None:
+    known = {"one": memory}
+    first = decide(event, several, NOW, known)
+    copy = events_module.from_json(events_module.to_json(event))
+    assert isinstance(copy, EntryEvent)
+    again = decide(copy, list(several), NOW, dict(known))
+    assert first == again
+
+
+@given(events(), st.sampled_from(("baseline", "uncertain")), rules, memories)
+def test_no_rule_makes_an_alert_of_what_was_there_before_or_may_have_been(
+    event: EntryEvent, mark: str, rule: Rule, memory: Memory
+) -> None:
+    marked = replace(event, data=replace(event.data, **{mark: True}))
+    for each in (memory, NOTHING):
+        ((_, decision),) = decide(marked, [rule], NOW, {rule.name: each})
+        assert not isinstance(decision, Raise | Hold)
+
+
+@given(events(), rules, memories, st.integers(0, 100_000))
+def test_what_is_past_its_deadline_raises_nothing(
+    event: EntryEvent, rule: Rule, memory: Memory, late_s: int
+) -> None:
+    now = event.observed_at + timedelta(seconds=rule.deadline_s + late_s)
+    ((_, decision),) = decide(event, [rule], now, {rule.name: memory})
+    assert not isinstance(decision, Raise | Hold)
+
+
+@given(st.lists(events(labels=("key",), baseline=False), min_size=1, max_size=8), st.randoms())
+def test_a_group_loses_no_member_whatever_their_order(
+    several: list[EntryEvent], random: Any
+) -> None:
+    rule = Rule("all", "normal", Condition(label=("key",)))
+    judged = [judge(replace(each, type="stoppress.entry.published"), rule, NOW) for each in several]
+    by_alert = {each.alert: each.raised for each in judged if each.raised}
+    held = list(by_alert.values())
+    random.shuffle(held)
+    sent = released(Held("p", "all", NOW, "t", tuple(held)), rule, NOW, {}, {})
+    assert isinstance(sent, Send)
+    listed = {each.entry for each in sent.event.data.entries} or {sent.event.data.entry.id}
+    assert listed == {each.data.entry.id for each in held}
+    parts = {part.alert for part in sent.group.parts} if sent.group else set(by_alert)
+    assert parts == set(by_alert)
+    random.shuffle(held)
+    assert sent == released(Held("p", "all", NOW, "t", tuple(held)), rule, NOW, {}, {})
+
+
+class Model:
+    """The alert of one entry by one rule, as a ledger and a holding would know it."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule, self.said = rule, list[str]()
+        self.known: Known | None = None
+
+    def see(self, event: EntryEvent, now: datetime) -> None:
+        memory = Memory(self.known)
+        ((_, decision),) = decide(event, [self.rule], now, {self.rule.name: memory})
+        match decision:
+            case Raise(event=told):
+                self.known = Known("raised", told.data.event)
+                self.said.append("raised")
+            case Hold(event=told) | Refresh(event=told):
+                self.known = Known("held", told.data.event, held=told)
+            case Unhold():
+                self.known = None
+            case Change(event=told):
+                assert self.known is not None
+                self.known = replace(self.known, standing=state_of(told))
+                self.said.append(state_of(told))
+            case Suppress(reason=reason, alert=alert) if alert:
+                assert self.known is None
+                self.known = Known(reason)
+            case _:
+                pass
+
+
+@given(st.lists(events(entry="e1", page=PAGES[0]), max_size=20), rules)
+def test_an_entry_is_raised_once_then_updated_then_retracted_and_no_more(
+    several: list[EntryEvent], rule: Rule
+) -> None:
+    model = Model(rule)
+    for event in sorted(several, key=lambda each: each.time):
+        model.see(event, event.observed_at)
+    said = " ".join(model.said)
+    assert re.fullmatch(r"(raised( updated)*( retracted)?)?", said)

@@ -287,7 +287,7 @@ def _lost(judged: Judged, event: EntryEvent, reason: str) -> Judged:
 
 
 def _loss(rule: Rule) -> str:
-    if rule.when == Condition(label=rule.when.label) and len(rule.when.label) == 1:
+    if len(rule.when.label) == 1 and rule.when == Condition(label=rule.when.label):
         return f"it has lost the label {rule.when.label[0]}"
     return f"it does not match the rule {rule.name} any more"
 
