@@ -333,17 +333,18 @@ def commands() -> dict[str, click.Command]:
     """Every command by the words that call it."""
     found: dict[str, click.Command] = {}
     for name, command in cli.commands.items():
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            found[name] = command
         if isinstance(command, click.Group):
             found |= {f"{name} {inner}": each for inner, each in command.commands.items()}
-        else:
-            found[name] = command
     return found
 
 
 def _commands_table() -> str:
     rows = []
     for name, command in commands().items():
-        pieces = command.collect_usage_pieces(click.Context(command))
+        is_group = isinstance(command, click.Group)  # its commands have rows of their own
+        pieces = [] if is_group else command.collect_usage_pieces(click.Context(command))
         does = (command.help or "").split("\n\n")[0].replace("\n", " ")
         arguments = " ".join(piece for piece in pieces if piece != "[OPTIONS]")
         rows.append((f"`{' '.join(filter(None, ('stoppress', name, arguments)))}`", does))

@@ -424,10 +424,13 @@ async def _poll(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
     await poll_forever(settings, url)
 
 
-@cli.command()
-@pass_state
-def alerts(state: State) -> None:
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def alerts(context: click.Context) -> None:
     """Raise alerts and deliver them. Any number of workers share the work."""
+    if context.invoked_subcommand is not None:
+        return
+    state = context.ensure_object(State)
     settings = state.settings()
     with redis_url(settings, start=False) as url:
         run(_alerts(settings, url), until_eof=state.until_eof)
@@ -437,6 +440,48 @@ async def _alerts(settings: Settings, url: str) -> None:
     await _ping(settings, url)
     named = f"Alerting on {_without_password(url)}"
     await alert_forever(settings, url, lambda: out.print(named))
+
+
+@alerts.command(name="explain")
+@click.argument("event", metavar="EVENT|FILE|-")
+@click.option("--json", "as_json", is_flag=True, help="One rule as JSON a line.")
+@pass_state
+def explain_command(state: State, event: str, as_json: bool) -> None:
+    """Show for every rule what matches an event, what does not, and what would follow now.
+
+    EVENT is the id of an event in the stream, or its place there. FILE holds one as JSON; `-` is
+    standard input. Then nothing is known of what was before. Nothing is raised or changed.
+    """
+    data = None
+    if event == "-":
+        data = sys.stdin.buffer.read()
+    elif Path(event).is_file():
+        data = Path(event).read_bytes()
+    run(_explain(state.settings(), event, data, as_json=as_json))
+
+
+async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_json: bool) -> None:
+    from workers.alerts import lookup
+    from workers.alerts.explaining import explain, lines
+    from workers.alerts.holding import Holding
+    from workers.alerts.raising import rules_in
+
+    rules, memories = rules_in(settings.alerts), {}
+    if data is not None:
+        event = lookup.read(data, wanted)
+    else:
+        keys = Keys(settings.redis.prefix)
+        with redis_url(settings, start=False) as url:
+            await _ping(settings, url)
+            async with connect(url) as redis:
+                event = await lookup.find(redis, keys, wanted)
+                holding = Holding(redis, keys)
+                memories = await lookup.memories(holding, event, rules, utc_now())
+    for each in explain(event, rules, utc_now(), memories):
+        if as_json:
+            click.echo(msgspec.json.encode(each))
+        else:
+            out.print("\n".join(lines(each)))
 
 
 @cli.command()
