@@ -27,6 +27,7 @@ from service.cli import cli
 from service.diff import Doubt, Policy, advance, degraded, diff
 from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
 from service.model import Author, Entry, Head, Image, Page, PageState, Paragraph, Snapshot
+from service.rules import Condition, RuleSettings
 from workers.alerts.rules import Raise, decide
 from workers.gateway import protocol
 from workers.gateway.dialogue import Dialogue, Say
@@ -185,6 +186,8 @@ MEANINGS = {
     "gateway.max_subscribers": "feed connections at once; more are refused",
     "gateway.max_message_bytes": "largest message that a subscriber may send",
     "alerts.console": "print alerts to standard output",
+    "alerts.rules.NAME.when.kind": "what an edit amounts to",
+    "alerts.rules.NAME.quiet": "hours without its alerts, whatever their priority; `none` for none",
     "alerts.templates.title": "the headline that people see",
     "alerts.templates.raised": "the text below it",
     "alerts.templates.updated": "the text below it on an update",
@@ -233,6 +236,8 @@ def settings() -> list[Setting]:
         rows += _section(f"{name}.", kind)
     rows += _section("gateway.keys.NAME.", config.KeySettings)
     rows += _section("gateway.jwt.", config.JwtSettings)
+    rows += _section("alerts.rules.NAME.", RuleSettings)
+    rows += _section("alerts.rules.NAME.when.", Condition)
     rows += _section("alerts.push.", config.PushSettings)
     rows += _section("alerts.templates.", config.TemplateSettings)
     for table, kind in config.CHANNELS.items():
@@ -349,7 +354,8 @@ def _commands(name: str, group: click.Group) -> Iterator[tuple[str, click.Comman
 def _commands_table() -> str:
     rows = []
     for name, command in commands().items():
-        pieces = command.collect_usage_pieces(click.Context(command))
+        is_group = isinstance(command, click.Group)  # its commands have rows of their own
+        pieces = [] if is_group else command.collect_usage_pieces(click.Context(command))
         does = (command.help or "").split("\n\n")[0].replace("\n", " ")
         optional = {"[OPTIONS]", "[COMMAND] [ARGS]..."}
         arguments = " ".join(piece for piece in pieces if piece not in optional)

@@ -446,6 +446,49 @@ async def _alerts(settings: Settings, url: str) -> None:
     await alert_forever(settings, url, lambda: out.print(named))
 
 
+@alerts.command(name="explain")
+@click.argument("event", metavar="EVENT|FILE|-")
+@click.option("--json", "as_json", is_flag=True, help="One rule as JSON a line.")
+@pass_state
+def explain_command(state: State, event: str, as_json: bool) -> None:
+    """Show for every rule what matches an event, what does not, and what would follow now.
+
+    EVENT is the id of an event in the stream, or its place there. FILE holds one as JSON; `-` is
+    standard input. Then nothing is known of what was before. Nothing is raised or changed.
+    """
+    data = None
+    if event == "-":
+        data = sys.stdin.buffer.read()
+    elif Path(event).is_file():
+        data = Path(event).read_bytes()
+    run(_explain(state.settings(), event, data, as_json=as_json))
+
+
+async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_json: bool) -> None:
+    from workers.alerts import lookup
+    from workers.alerts.current import CurrentRules
+    from workers.alerts.explaining import explain, lines
+    from workers.alerts.holding import Holding
+
+    rules = (*(await CurrentRules(settings.alerts)()).values(),)
+    memories = {}
+    if data is not None:
+        event = lookup.read(data, wanted)
+    else:
+        keys = Keys(settings.redis.prefix)
+        with redis_url(settings, start=False) as url:
+            await _ping(settings, url)
+            async with connect(url) as redis:
+                event = await lookup.find(redis, keys, wanted)
+                holding = Holding(redis, keys)
+                memories = await lookup.memories(holding, event, rules, utc_now())
+    for each in explain(event, rules, utc_now(), memories):
+        if as_json:
+            click.echo(msgspec.json.encode(each))
+        else:
+            out.print("\n".join(lines(each)))
+
+
 @cli.command()
 @host_option
 @port_option
@@ -653,10 +696,9 @@ def dead() -> None:
 
 def _with_letters(state: State, work: Callable[[Letters], Coroutine[Any, Any, None]]) -> None:
     from workers.alerts.letters import Letters
-    from workers.alerts.worker import channel_names
 
     settings = state.settings()
-    names, deadline_s = channel_names(settings.alerts), settings.alerts.deadline_s
+    names, deadline_s = settings.alerts.channels, settings.alerts.deadline_s
     run(
         with_redis(
             settings,

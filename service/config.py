@@ -23,7 +23,22 @@ from yarl import URL
 
 from service import toml
 from service.errors import ConfigError
+from service.events import Kind
 from service.model import Page, Reading, Selectors
+from service.rules import (
+    DAYS,
+    Condition,
+    Days,
+    Hours,
+    Priority,
+    QuietAction,
+    RuleName,
+    RuleSettings,
+    Zone,
+    check_hours,
+    check_rules,
+    check_zone,
+)
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1)]
@@ -313,10 +328,14 @@ class TemplateSettings(_Section, frozen=True):
 
 
 class AlertSettings(_Section, frozen=True):
-    """Which channels alerts go to.
+    """What to alert on, and which channels alerts go to.
 
     deadline_s: an alert that could not be delivered for so long goes to the dead letters.
     claim_after_s: work that a worker left undone for so long is taken over by another.
+    again_after_days: so long after an alert was taken back its entry can raise another one.
+    quiet: hours without alerts of priority normal, such as 23:00-07:00. zone: whose hours these
+    are. quiet_days: days on which they begin. quiet_action: what becomes of an alert of that time.
+    rules: a table for each, by name.
     webhooks, ntfy, slack, discord, telegram, email, apprise: a table for each receiver, by name.
     push: Web Push, where it is given. templates: what is said.
     """
@@ -324,6 +343,12 @@ class AlertSettings(_Section, frozen=True):
     console: bool = True
     deadline_s: Seconds = 3600.0
     claim_after_s: Seconds = 30.0
+    again_after_days: Annotated[float, Meta(gt=0, le=30)] = 30.0
+    quiet: Hours = "none"
+    zone: Zone = "UTC"
+    quiet_days: Days = DAYS
+    quiet_action: QuietAction = "hold"
+    rules: Annotated[dict[RuleName, RuleSettings], Meta(max_length=200)] = {}
     push: PushSettings | None = None
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     webhooks: dict[ChannelName, WebhookSettings] = {}
@@ -333,6 +358,23 @@ class AlertSettings(_Section, frozen=True):
     telegram: dict[ChannelName, TelegramSettings] = {}
     email: dict[ChannelName, EmailSettings] = {}
     apprise: dict[ChannelName, AppriseSettings] = {}
+
+    def __post_init__(self) -> None:
+        check_zone(self.zone)
+        check_hours(self.quiet)
+        check_rules(self.rules, self.channels)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of all channels that are set up, as rules name them."""
+        receivers = (
+            f"{'webhook' if table == 'webhooks' else table}:{name}"
+            for table in CHANNELS
+            for name in getattr(self, table)
+        )
+        console = ("console",) if self.console else ()
+        push = ("push",) if self.push is not None else ()
+        return (*console, *receivers, *push)
 
 
 class LogSettings(_Section, frozen=True):
@@ -394,13 +436,28 @@ CHANNELS: dict[str, type[_Section]] = {
     "email": EmailSettings,
     "apprise": AppriseSettings,
 }
+_TABLES_BY_NAME: dict[str, type[Struct]] = {**CHANNELS, "rules": RuleSettings}
+# What is allowed, where the type's own words say it badly.
+ALLOWED = {
+    "quiet": "none, or hours such as 23:00-07:00",
+    "at_most": "a number for each minute, hour or day, such as 5/hour",
+    "channels": "names of channels, such as console, ntfy:phone",
+    "priority": ", ".join(get_args(Priority)),
+    "quiet_days": ", ".join(DAYS),
+    "quiet_action": ", ".join(get_args(QuietAction)),
+    "type": "published, edited",
+    "kind": ", ".join(get_args(Kind)),
+}
 # Read by the command and by the tests, and no settings themselves.
 NOT_SETTINGS = frozenset(
     {"STOPPRESS_CONFIG", "STOPPRESS_CORPUS", "STOPPRESS_DAYS", "STOPPRESS_RUNS"}
 )
 # Settings that don't fit in one variable.
 TABLES = frozenset(
-    {*CHANNELS, "push", "templates", "keys", "jwt", "allowed_origins", "trusted_proxies"}
+    {
+        *(*CHANNELS, "push", "templates", "rules", "quiet_days"),
+        *("keys", "jwt", "allowed_origins", "trusted_proxies"),
+    }
 )
 DEFAULT_FILE = "stoppress.toml"
 
@@ -458,7 +515,7 @@ def _convert(tree: dict[str, Any], where: str) -> Settings:
     try:
         return msgspec.convert(tree, Settings)
     except msgspec.ValidationError as error:
-        raise _refusal(error, where) from None
+        raise _refusal(error, where, tree) from None
 
 
 def _set(
@@ -499,10 +556,15 @@ def _settable() -> list[tuple[str, str, str]]:
     return flat
 
 
-def _refusal(error: msgspec.ValidationError, where: str) -> ConfigError:
-    """msgspec's message with the setting's dotted name and, if unknown, what is allowed."""
+def _refusal(
+    error: msgspec.ValidationError, where: str, tree: Mapping[str, Any] | None = None
+) -> ConfigError:
+    """msgspec's message with the setting's dotted name and, if unknown, what is allowed.
+
+    tree: all settings as they were given, to tell which of several tables it is about.
+    """
     message, _, path = str(error).partition(" - at `$")
-    name = path.rstrip("`").lstrip(".").replace("[...]", "")
+    name = _named(path.rstrip("`").lstrip("."), tree or {})
     if unknown := re.search(r"unknown field `([^`]+)`", message):
         allowed = _fields_at(name)
         dotted = f"{name}.{unknown[1]}".lstrip(".")
@@ -511,14 +573,39 @@ def _refusal(error: msgspec.ValidationError, where: str) -> ConfigError:
         )
     lowered = message[:1].lower() + message[1:]
     text = f"{name}: {lowered}" if name else lowered
-    return ConfigError("config.invalid", text, where=where, fix="see docs/configuration.md")
+    last = re.sub(r"\[\d*\]", "", name).rpartition(".")[2]
+    fix = ALLOWED.get(last) if name.startswith("alerts.") else None
+    return ConfigError(
+        "config.invalid",
+        text,
+        where=where,
+        fix=f"allowed: {fix}" if fix else "see docs/configuration.md",
+    )
+
+
+def _named(path: str, tree: Mapping[str, Any]) -> str:
+    """The dotted name of a place. msgspec leaves out the NAME of a table [alerts.KEY.NAME]."""
+    found = re.match(r"alerts\.(\w+)\[\.\.\.\]", path)
+    kind = _TABLES_BY_NAME.get(found[1]) if found else None
+    if found and kind:
+        for name, table in tree["alerts"][found[1]].items():
+            try:
+                msgspec.convert(table, kind)
+            except msgspec.ValidationError:
+                path = f"alerts.{found[1]}.{name}{path[found.end() :]}"
+                break
+    return path.replace("[...]", "")
 
 
 def _fields_at(name: str) -> str:
+    for table, named in _TABLES_BY_NAME.items():
+        if re.match(rf"alerts\.{table}\.", name):
+            last = re.sub(r"\[\d*\]", "", name).rpartition(".")[2]
+            inner = Condition if last in ("when", "all", "any", "not") else named
+            return ", ".join(inner.__struct_encode_fields__)
     kinds: dict[str, type[Struct]] = {
         "": Settings,
         **SECTIONS,
-        **{f"alerts.{table}": kind for table, kind in CHANNELS.items()},
         "alerts.push": PushSettings,
         "alerts.templates": TemplateSettings,
         "pages": PageSettings,

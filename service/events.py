@@ -96,8 +96,20 @@ class PageData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     edits: dict[str, tuple[Run, ...]] = {}
 
 
+class Listed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the entries that an alert is about. withdrawn: it is not what was told any more."""
+
+    entry: str
+    title: str | None = None
+    url: str | None = None
+    withdrawn: bool = False
+
+
 class AlertData(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Data of an alert event. event: id of the entry event that raised it."""
+    """Data of an alert event. event: id of the entry event that raised it.
+
+    entries: where the alert is about several entries of the page, all of them, oldest first.
+    """
 
     alert: str
     rule: str
@@ -107,6 +119,7 @@ class AlertData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: str
     reason: str
     deadline: datetime
+    entries: tuple[Listed, ...] = ()
 
 
 class Attributes(Struct, frozen=True, kw_only=True, omit_defaults=True):

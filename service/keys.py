@@ -101,3 +101,24 @@ class Keys(Struct, frozen=True):
     def ledger(self, alert: str) -> str:
         """Hash: the state of an alert and of its delivery on every channel."""
         return self._key("alert", alert)
+
+    def together(self, alert: str) -> str:
+        """String: the JSON of a Group, of an alert that was raised about several entries."""
+        return self._key("alert", alert, "together")
+
+    @property
+    def held_due(self) -> str:
+        """Sorted set: names of places where alerts are held, by when they are due (ms)."""
+        return self._key("alerts", "due")
+
+    def held(self, place: str) -> str:
+        """Hash: alerts that are held, by id, and what all of them have in common."""
+        return self._key("alerts", "held", place)
+
+    def closing(self, place: str) -> str:
+        """Hash: as `held`, of a group that takes no more and is about to be raised."""
+        return self._key("alerts", "closing", place)
+
+    def rate(self, rule: str) -> str:
+        """Sorted set: alerts by a rule that has a limit, by when they were raised (ms)."""
+        return self._key("alerts", "rate", rule)

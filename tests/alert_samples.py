@@ -21,11 +21,12 @@ from service.events import (
     PageChange,
     PageData,
     PageEvent,
+    Run,
     Significance,
     chain,
     from_json,
 )
-from service.model import Entry, PageRef
+from service.model import Author, Entry, PageRef, Paragraph
 from workers.alerts.delivery import Pace
 from workers.alerts.rules import Change, Raise, decide
 
@@ -47,6 +48,10 @@ def entry_event(
     title: str | None = "General killed in car bomb attack - reports",
     changed: tuple[str, ...] = (),
     significance: Significance | None = None,
+    text: str = "",
+    authors: tuple[str, ...] = (),
+    page: PageRef = PAGE,
+    edits: dict[str, tuple[Run, ...]] | None = None,
 ) -> EntryEvent:
     """An entry event. kind: the last word of its type. at: when it was observed, by default now."""
     types: dict[str, EntryType] = {
@@ -57,13 +62,15 @@ def entry_event(
     }
     at = at or datetime.now(UTC)
     data = EntryData(
-        page=PAGE,
+        page=page,
         entry=Entry(
             id=entry,
             title=title,
             labels=labels,
             published=datetime(2025, 4, 25, 9, 17, tzinfo=UTC),
-            url=f"{PAGE.url}#{entry}",
+            url=f"{page.url}#{entry}",
+            authors=tuple(map(Author, authors)),
+            body=tuple(map(Paragraph, filter(None, text.split("\n")))),
         ),
         revision=sequence,
         baseline=baseline,
@@ -71,6 +78,7 @@ def entry_event(
         gained=gained,
         changed=changed,
         significance=significance,
+        edits=edits or {},
     )
     change = EntryChange(types[kind], data, f"{kind}-{sequence}")
     (event,) = chain([change], sequence=sequence - 1, previousid=None, at=at)

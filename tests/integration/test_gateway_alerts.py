@@ -142,7 +142,7 @@ async def missed_since(desk: Desk, at: str, last: str) -> list[str]:
         ("events", EVERYTHING, True),
     ],
 )
-async def test_what_is_trimmed_is_a_reset_for_those_who_wanted_it_and_for_nobody_else(
+async def test_what_is_trimmed_is_a_reset_for_those_who_wanted_it(
     desk: AlertDesk, trimmed: str, query: str, is_reset: bool
 ) -> None:
     await desk.publish(1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from service.events import EntryEvent, Significance, from_fields, to_fields
+from service.rules import Condition
 from tests.alert_samples import PAGE, entry_event, page_event
 from workers.alerts.rules import BREAKING, Change, Raise, Rule, Suppress, alert_id, decide
 
@@ -45,9 +46,9 @@ def test_an_edit_that_gains_the_label_raises() -> None:
     ("event", "reason"),
     [
         (page_event(), "not_an_entry"),
-        (seen(labels=()), "no_label"),
-        (seen(labels=("key", "Breaking")), "no_label"),
-        (seen("edited", labels=("key",), gained=("key",)), "no_label"),
+        (seen(labels=()), "no_match"),
+        (seen(labels=("key", "Breaking")), "no_match"),
+        (seen("edited", labels=("key",), gained=("key",)), "no_match"),
         (seen("edited", labels=("breaking", "key"), gained=("key",)), "nothing_new"),
         (seen("restored"), "restored"),
     ],
@@ -104,7 +105,7 @@ def test_entries_and_rules_have_alerts_of_their_own() -> None:
     ids = {
         alert_id(event, rule)
         for event in (one, other)
-        for rule in (BREAKING, Rule("key", "normal"))
+        for rule in (BREAKING, Rule("key", "normal", Condition(label=("key",))))
     }
     assert len(ids) == 4
 

@@ -3,7 +3,7 @@
 Fields: `state` (raised, updated, retracted, or why it never will be raised: baseline, uncertain,
 expired), `event`, `rule`, `seen_at`, `raised_at`; `latest`, the newest alert event as JSON,
 `latest_id`, `latest_time` and its `deadline` in ms; `done:<event>` for each change that had its
-effect; `early` and `early_time`, a change that came before the alert was raised.
+effect; `early`, `early_id` and `early_time`, a change that came before the alert was raised.
 
 For each channel `<channel>:state` (waiting, sending, delivered, dead, untold), `:told` (the event
 last delivered), `:handle` (the channel's name of the message that people see), `:delivered_at`,

@@ -29,8 +29,8 @@ LINK_CHARACTERS = 400
 # What a template can say, by name.
 FIELDS = {
     "word": "the rule and what has become of the alert: BREAKING, UPDATED, RETRACTED",
-    "title": "the entry's headline, or its first sentence",
-    "summary": "one or two sentences of its text",
+    "title": "the entry's headline, or its first sentence; how many more there are",
+    "summary": "one or two sentences of its text, or the headlines of the others",
     "reason": "why the alert was raised, updated or retracted",
     "change": "on an update what changed, such as 9 killed → 12 killed",
     "page": "the page's title",
@@ -120,9 +120,12 @@ def fields_of(event: AlertEvent) -> dict[str, str]:
     title = plain(entry.title or "") or first or "(no title)"
     summary = sentences(text, 2) if entry.title else sentences(text.removeprefix(first), 2)
     published = entry.published or datetime.fromisoformat(event.time)
+    more = ""
+    if state == "raised" and (others := _others(event)):
+        more, summary = f" and {len(others)} more", f"Also: {'; '.join(others)}"
     return {
         "word": plain(data.rule).upper() if state == "raised" else state.upper(),
-        "title": cut(title, TITLE_CHARACTERS),
+        "title": cut(title, TITLE_CHARACTERS) + more,
         "summary": cut(summary, SUMMARY_CHARACTERS),
         "reason": cut(plain(data.reason), CHANGE_CHARACTERS),
         "change": cut(change(data.reason), CHANGE_CHARACTERS) if state == "updated" else "",
@@ -130,6 +133,12 @@ def fields_of(event: AlertEvent) -> dict[str, str]:
         "time": rfc3339(published)[:16].replace("T", " ") + " UTC",
         "link": safe_link(entry.url) or safe_link(data.page.url),
     }
+
+
+def _others(event: AlertEvent) -> list[str]:
+    """The headlines of the other entries that an alert is about."""
+    others = (each for each in event.data.entries if each.entry != event.data.entry.id)
+    return [plain(each.title or "") or "(no title)" for each in others]
 
 
 def change(reason: str) -> str:

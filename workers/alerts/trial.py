@@ -14,7 +14,7 @@ from service.keys import Keys
 from service.model import Entry, PageRef, Paragraph, digest
 from workers.alerts.channels.guard import open_sessions
 from workers.alerts.steps import Clock
-from workers.alerts.worker import channel_names, open_channels
+from workers.alerts.worker import open_channels
 from workers.subscriptions import Subscriptions
 
 RULE = "test"
@@ -63,7 +63,7 @@ async def try_channel(
     Returns what the channel calls the message. Raises ConfigError when the settings have no such
     channel, Undeliverable when it did not go through.
     """
-    known = channel_names(settings)
+    known = settings.channels
     if name not in known:
         raise ConfigError(
             "channel.unknown",

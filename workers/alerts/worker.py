@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 import msgspec
 from redis.asyncio import Redis
 
-from service.config import CHANNELS, AlertSettings
+from service.config import AlertSettings
 from service.errors import StoreError
 from service.keys import Keys
 from workers.alerts.canary import CanaryChannel, Watch
@@ -29,7 +29,9 @@ from workers.alerts.channels.push import PushChannel
 from workers.alerts.channels.slack import SlackChannel
 from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
+from workers.alerts.current import CurrentRules
 from workers.alerts.delivery import Delivery, Pace
+from workers.alerts.holding import Holding
 from workers.alerts.ledger import Ledger
 from workers.alerts.queue import Queue
 from workers.alerts.raising import Raising
@@ -39,8 +41,6 @@ from workers.consumer import REDIS_ERRORS, Consumer, process_name
 from workers.subscriptions import Subscriptions
 
 DEFAULT_PACE = Pace()
-# The tables of the settings whose channels are not called as they are.
-_PREFIXES = {"webhooks": "webhook"}
 
 
 def open_channels(
@@ -65,17 +65,6 @@ def open_channels(
         remote.append(PushChannel(settings.push, *shared, subscriptions))
     console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
     return [*console, *(Gate(channel) for channel in remote)]
-
-
-def channel_names(settings: AlertSettings) -> list[str]:
-    """The names of the channels that the settings name."""
-    named = [
-        f"{_PREFIXES.get(table, table)}:{name}"
-        for table in CHANNELS
-        for name in getattr(settings, table)
-    ]
-    push = ["push"] if settings.push is not None else []
-    return [*(["console"] if settings.console else []), *named, *push]
 
 
 async def alerts_worker(
@@ -130,8 +119,10 @@ async def alerts_worker(
 
         raising = Raising(
             Ledger(client(), keys, max_events=max_events, queued=wake),
+            Holding(client(), keys),
+            CurrentRules(settings),
             [channel.name for channel in channels],
-            deadline_s=settings.deadline_s, now=now, checkpoint=checkpoint,
+            now=now, checkpoint=checkpoint,
         )  # fmt: skip
         events = Consumer(
             client(), stream=keys.events, group="alerts", name=holder, handler=raising.handle,
@@ -141,6 +132,7 @@ async def alerts_worker(
         ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(events.run())
+            tasks.create_task(raising.run())
             tasks.create_task(Watch(canaries, keys, now).run())
             for each in deliveries:
                 tasks.create_task(each.run())

@@ -9,7 +9,7 @@ if not before then
   -- Whoever was to raise it has died: what is true by now is remembered until it is raised, or too old.
   local early = redis.call('HGET', KEYS[1], 'early_time')
   if not early or early <= ARGV[5] then
-    redis.call('HSET', KEYS[1], 'early', ARGV[7], 'early_time', ARGV[5])
+    redis.call('HSET', KEYS[1], 'early', ARGV[7], 'early_id', ARGV[4], 'early_time', ARGV[5])
     redis.call('PEXPIREAT', KEYS[1], ARGV[6])
   end
   return ''
