@@ -178,7 +178,7 @@ MEANINGS = {
     "gateway.port": "port to listen on; 0 takes a free one",
     "gateway.heartbeat_s": "how often subscribers hear of health, and must answer a ping",
     "gateway.keys.NAME.secret": "the key itself",
-    "gateway.keys.NAME.operate": "it may change which pages are followed",
+    "gateway.keys.NAME.operate": "it may change which pages are followed, and rules",
     "gateway.jwt.secret": "for tokens signed with HS256 and its like",
     "gateway.jwt.jwks_url": "where the public keys of tokens are",
     "gateway.jwt.audience": "what a token must be for",

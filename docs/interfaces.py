@@ -16,6 +16,7 @@ from service.config import PageSettings
 from service.events import AlertEvent, CanaryEvent, EntryEvent, PageEvent
 from service.keys import Keys
 from service.model import Health
+from service.rules import RuleSettings
 from workers.gateway import answers, protocol
 from workers.gateway.protocol import CLOUDEVENTS_SUBPROTOCOL, SUBPROTOCOL
 from workers.subscriptions import PushSubscription
@@ -153,6 +154,28 @@ OPERATIONS = (
         tagged=True,
     ),
     Operation(
+        path="/v1/rules",
+        summary="The rules for alerts. For operators.",
+        answer=answers.Rules,
+    ),
+    Operation(
+        path="/v1/rules/{rule}",
+        method="put",
+        summary="Set a rule for alerts. For operators.",
+        answer=answers.KnownRule,
+        statuses=(200, 201),
+        body=RuleSettings,
+        errors=(400, 409, 413, 415),
+    ),
+    Operation(
+        path="/v1/rules/{rule}",
+        method="delete",
+        summary="Take a rule away that was set over HTTP. For operators.",
+        answer=None,
+        statuses=(204,),
+        errors=(404, 409),
+    ),
+    Operation(
         path="/v1/push",
         summary="The key that a browser subscribes to pushes with.",
         answer=answers.Push,
@@ -223,7 +246,7 @@ _SAID = {
     401: "A key or token is needed.",
     403: "Not with this key, or not for this web page.",
     404: "There is no such thing.",
-    409: "There is another one under that name.",
+    409: "Something else has that name.",
     410: "The position cannot be resumed from.",
     413: "The body is too long.",
     415: "The body is not application/json.",
@@ -246,7 +269,7 @@ def openapi() -> dict[str, Any]:
         "info": {
             "title": "Stoppress gateway",
             "version": __version__,
-            "description": "Events of live pages, the pages, and which of them are followed.",
+            "description": "Events of live pages, what is followed, and alerts.",
             "license": LICENSE,
         },
         "security": [{}, {"bearer": []}, {"basic": []}, {"address": []}],

@@ -202,7 +202,7 @@ async def serve_forever(
     await gateway(
         partial(connect, url), keys, settings.gateway,
         following=lambda redis: Following(store_of(redis, settings, url), settings),
-        now=utc_now, ready=ready, push=settings.alerts.push, share_port=share_port,
+        now=utc_now, ready=ready, alerts=settings.alerts, share_port=share_port,
     )  # fmt: skip
 
 
@@ -466,20 +466,23 @@ def explain_command(state: State, event: str, as_json: bool) -> None:
 
 async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_json: bool) -> None:
     from workers.alerts import lookup
-    from workers.alerts.current import CurrentRules
+    from workers.alerts.current import CurrentRules, by_name
     from workers.alerts.explaining import explain, lines
     from workers.alerts.holding import Holding
+    from workers.rulebook import Rulebook
 
-    rules = (*(await CurrentRules(settings.alerts)()).values(),)
     memories = {}
     if data is not None:
         event = lookup.read(data, wanted)
+        rules = tuple(by_name(settings.alerts, {}).values())
     else:
         keys = Keys(settings.redis.prefix)
         with redis_url(settings, start=False) as url:
             await _ping(settings, url)
             async with connect(url) as redis:
                 event = await lookup.find(redis, keys, wanted)
+                current = CurrentRules(settings.alerts, Rulebook(redis, keys))
+                rules = tuple((await current()).values())
                 holding = Holding(redis, keys)
                 memories = await lookup.memories(holding, event, rules, utc_now())
     for each in explain(event, rules, utc_now(), memories):

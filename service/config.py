@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from zoneinfo import available_timezones
 
 import msgspec
@@ -27,6 +27,7 @@ from service.events import Kind
 from service.model import Page, Reading, Selectors
 from service.rules import (
     DAYS,
+    MAX_RULES,
     Condition,
     Days,
     Hours,
@@ -45,6 +46,9 @@ Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 PageId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,79}$")]
 HttpUrl = Annotated[str, Meta(pattern=r"^https?://[^\s/]+")]
+
+
+Asked = TypeVar("Asked")
 
 
 class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -119,7 +123,8 @@ class PollSettings(_Section, frozen=True):
 class KeySettings(_Section, frozen=True):
     """Somebody who may use the gateway.
 
-    secret: the key. pages: patterns of page ids that it is for. operate: it may change pages.
+    secret: the key. pages: patterns of page ids that it is for.
+    operate: it may change pages and rules.
     """
 
     secret: Annotated[str, Meta(min_length=20, max_length=500)]
@@ -348,7 +353,7 @@ class AlertSettings(_Section, frozen=True):
     zone: Zone = "UTC"
     quiet_days: Days = DAYS
     quiet_action: QuietAction = "hold"
-    rules: Annotated[dict[RuleName, RuleSettings], Meta(max_length=200)] = {}
+    rules: Annotated[dict[RuleName, RuleSettings], Meta(max_length=MAX_RULES)] = {}
     push: PushSettings | None = None
     templates: TemplateSettings = field(default_factory=TemplateSettings)
     webhooks: dict[ChannelName, WebhookSettings] = {}
@@ -557,14 +562,18 @@ def _settable() -> list[tuple[str, str, str]]:
 
 
 def _refusal(
-    error: msgspec.ValidationError, where: str, tree: Mapping[str, Any] | None = None
+    error: msgspec.ValidationError,
+    where: str,
+    tree: Mapping[str, Any] | None = None,
+    within: str = "",
 ) -> ConfigError:
     """msgspec's message with the setting's dotted name and, if unknown, what is allowed.
 
     tree: all settings as they were given, to tell which of several tables it is about.
+    within: the dotted name of the table that it is about, where that is all there is.
     """
     message, _, path = str(error).partition(" - at `$")
-    name = _named(path.rstrip("`").lstrip("."), tree or {})
+    name = ".".join(filter(None, (within, _named(path.rstrip("`").lstrip("."), tree or {}))))
     if unknown := re.search(r"unknown field `([^`]+)`", message):
         allowed = _fields_at(name)
         dotted = f"{name}.{unknown[1]}".lstrip(".")
@@ -627,14 +636,35 @@ def page_settings(url: str, **given: object) -> PageSettings:
 
 def page_asked(body: bytes) -> PageSettings:
     """A page in a JSON object, with the keys of one in the file. Raises ConfigError."""
-    try:
-        asked = msgspec.json.decode(body, type=PageSettings)
-    except msgspec.ValidationError as error:
-        raise _refusal(error, "body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError("body.malformed", f"this is no JSON: {error}", where="body") from None
+    asked = _asked(body, PageSettings)
     address(asked.url)
     return asked
+
+
+def rule_asked(name: str, body: bytes, channels: tuple[str, ...]) -> RuleSettings:
+    """A rule in a JSON object, with the keys of one in the file. Raises ConfigError.
+
+    channels: the names of those that there are.
+    """
+    try:
+        msgspec.convert(name, RuleName)
+    except msgspec.ValidationError as error:
+        raise ConfigError("config.invalid", str(error).lower(), where=name) from None
+    rule = _asked(body, RuleSettings, f"alerts.rules.{name}")
+    try:
+        check_rules({name: rule}, channels)
+    except ValueError as error:
+        raise ConfigError("config.invalid", str(error), where="body") from None
+    return rule
+
+
+def _asked(body: bytes, kind: type[Asked], within: str = "") -> Asked:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise _refusal(error, "body", within=within) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError("body.malformed", f"this is no JSON: {error}", where="body") from None
 
 
 def page_of(settings: PageSettings) -> Page:

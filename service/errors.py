@@ -64,5 +64,11 @@ class SubscriberError(StoppressError):
     """A reader asked for something that cannot be given."""
 
 
+class FullError(SubscriberError):
+    """There are as many as there may be."""
+
+    status = 503
+
+
 class CorruptionError(StoppressError):
     """Stored data does not have the shape that this program writes."""

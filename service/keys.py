@@ -98,6 +98,11 @@ class Keys(Struct, frozen=True):
         """Hash: id of a push subscription to the last event of an alert that was taken for it."""
         return self._key("push", "taken", alert)
 
+    @property
+    def rules(self) -> str:
+        """Hash: name of a rule that was set over HTTP to the JSON of its RuleSettings."""
+        return self._key("rules")
+
     def ledger(self, alert: str) -> str:
         """Hash: the state of an alert and of its delivery on every channel."""
         return self._key("alert", alert)

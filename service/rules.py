@@ -13,10 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import available_timezones
 
-import msgspec
 from msgspec import Meta, Struct, field
 
-from service.errors import ConfigError
 from service.events import Kind
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = "breaking"
 MAX_DEPTH = 8
+MAX_RULES = 200
 # A regular expression is tried on a whole entry; its cost is at most the one times the other.
 MAX_INSTRUCTIONS = 4_000
 _MEMORY_BYTES = 1 << 20
@@ -210,24 +209,3 @@ def regex(pattern: str) -> re2._Regexp[str]:
             f"regex {pattern!r} is too large: {made.programsize} steps, allowed: {MAX_INSTRUCTIONS}"
         )
     return made
-
-
-# --- JSON ----------------------------------------------------------------------------------------
-
-
-def to_json(rules: dict[str, RuleSettings]) -> bytes:
-    """Rules by name as a JSON object, with the keys of the settings file."""
-    return msgspec.json.encode(rules)
-
-
-def from_json(body: bytes) -> dict[str, RuleSettings]:
-    """The rules in such an object. Raises ConfigError that names what is wrong and where."""
-    try:
-        return msgspec.json.decode(body, type=dict[RuleName, RuleSettings])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(
-            "rules.malformed",
-            f"these are no rules: {error}",
-            where="body",
-            fix="see docs/alerts.md#rules",
-        ) from None

@@ -26,7 +26,7 @@ from msgspec import Meta, Struct
 from redis.asyncio import Redis
 from yarl import URL
 
-from service.errors import CorruptionError, SubscriberError
+from service.errors import CorruptionError, FullError, SubscriberError
 from service.keys import Keys
 from service.model import digest
 
@@ -36,13 +36,7 @@ MAX_SUBSCRIPTIONS = 5_000
 KEEP_S = 30 * 24 * 3600
 EVERYWHERE = ("*",)
 _MALFORMED = "push.malformed"
-_SUBSCRIBE = Path(__file__).parent / "lua" / "subscribe.lua"
-
-
-class FullError(SubscriberError):
-    """No more of them."""
-
-    status = 503
+_PUT = Path(__file__).parent / "lua" / "put.lua"
 
 
 class PushKeys(Struct, frozen=True):
@@ -156,7 +150,7 @@ class Subscriptions:
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis, self._keys = redis, keys
-        self._subscribe = redis.register_script(_SUBSCRIBE.read_text())
+        self._put = redis.register_script(_PUT.read_text("utf-8"))
 
     async def add(self, new: PushSubscription, pages: tuple[str, ...] = EVERYWHERE) -> bool:
         """Keep one; the same address takes the place of the one before. Is it new?
@@ -165,7 +159,7 @@ class Subscriptions:
         MAX_SUBSCRIPTIONS.
         """
         kept = Kept(new.endpoint, new.keys, pages)
-        answer = await self._subscribe(
+        answer = await self._put(
             keys=[self._keys.push_subscriptions],
             args=[new.id, msgspec.json.encode(kept), MAX_SUBSCRIPTIONS],
         )

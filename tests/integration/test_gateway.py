@@ -15,13 +15,14 @@ from redis.asyncio import Redis
 
 from service.cli import Following
 from service.client import subscribe
-from service.config import GatewaySettings, PushSettings, Settings
+from service.config import AlertSettings, GatewaySettings, PushSettings, Settings
 from service.connection import connect
 from service.diff import Doubt, Policy, advance, diff
 from service.errors import ConfigError
 from service.events import EntryEvent
 from service.keys import Keys
 from service.model import Author, Entry, Health, PageState
+from service.rules import RuleSettings
 from service.store import Store
 from service.subscriber import EventMessage, Message, PageHealth, Snapshot, decoded
 from tests.pages import PAGE, entry, page_of
@@ -72,6 +73,7 @@ class Desk:
         settings: GatewaySettings = SETTINGS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         push: PushSettings | None = None,
+        rules: dict[str, RuleSettings] = {},  # noqa: B006 - read only
     ) -> AsyncIterator[str]:
         """A gateway, running; its address."""
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -83,7 +85,7 @@ class Desk:
                 following=lambda redis: Following(self.store, Settings()),
                 now=now,
                 ready=address.set_result,
-                push=push,
+                alerts=AlertSettings(push=push, rules=rules),
             )
         )
         await asyncio.wait([task, address], return_when=asyncio.FIRST_COMPLETED)

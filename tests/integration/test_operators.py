@@ -150,8 +150,8 @@ async def test_every_path_is_described_and_every_described_path_is_there(desk: D
     described = {(one.method.upper(), one.path) for one in interfaces.OPERATIONS}
     routes = set()
     gateway = app.Gateway.__new__(app.Gateway)
-    gateway._rest = app.Rest.__new__(app.Rest)
-    gateway._pushes = app.Pushes.__new__(app.Pushes)
+    rooms = (app.Rest, app.Pushes, app.RuleDesk)
+    gateway._routes = tuple(route for room in rooms for route in room.__new__(room).routes())
     for route in gateway.app().router.routes():
         path = route.resource.canonical if route.resource else ""
         if route.method != "HEAD" and not path.startswith("/static"):
@@ -202,7 +202,7 @@ async def test_answers_are_as_the_description_says(
     document = interfaces.openapi()
     for path in document["paths"].values():
         for each in path.get("parameters", ()):
-            each["example"] = {"page": "page", "entry": "e1", "id": "x"}[each["name"]]
+            each["example"] = {"page": "page", "entry": "e1", "id": "x", "rule": "x"}[each["name"]]
     described = tmp_path / "openapi.json"
     described.write_text(json.dumps(document))
     async with desk.serving(settings, push=PushSettings(contact="mailto:a@b.example")) as gateway:

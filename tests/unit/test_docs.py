@@ -182,7 +182,9 @@ def test_every_error_code_of_the_gateway_is_in_the_docs() -> None:
         *("AccessError", "TooManyError", "ResetError"),
     )
     made = codes("workers/gateway/*.py", *errors)
+    made |= codes("workers/gateway/rules.py", "ConfigError", "NotFoundError")
     made |= codes("workers/subscriptions.py", "SubscriberError", "FullError")
+    made |= codes("workers/rulebook.py", "FullError")
     assert {"cursor.malformed", "gateway.full", "http.NNN", "push.full", "push.address"} <= made
     assert made <= said("feed")
 

@@ -15,7 +15,7 @@ from service.events import EntryEvent, Significance
 from service.model import PageRef
 from service.rules import Condition, RuleSettings
 from tests.alert_samples import entry_event
-from workers.alerts.current import rules_in
+from workers.alerts.current import by_name
 from workers.alerts.explaining import explain, lines
 from workers.alerts.rules import TRANSITIONS, Rule, Silence, Standing, Wait
 
@@ -34,7 +34,8 @@ def rules(tmp_path: Path, holding: str) -> tuple[Rule, ...]:
     found = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     (example,) = [each for each in found if holding in each]
     (tmp_path / "stoppress.toml").write_text(example, "utf-8")
-    return rules_in(config.load(tmp_path / "stoppress.toml", {}, {}).alerts)
+    settings = config.load(tmp_path / "stoppress.toml", {}, {}).alerts
+    return tuple(by_name(settings, {}).values())
 
 
 def seen(page: str = "ukraine-live", at: datetime = DAY, **given: Any) -> EntryEvent:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from service import config
 from service.config import AlertSettings
 from service.errors import ConfigError
-from service.rules import Condition, RuleSettings, folded, from_json, regex, to_json
+from service.rules import Condition, RuleSettings, folded, regex
 
 
 def load(tmp_path: Path, toml: str, **environ: str) -> AlertSettings:
@@ -138,23 +139,32 @@ def test_a_pattern_that_is_dangerous_elsewhere_is_quick() -> None:
     assert regex("(a+)+$").search("a" * 40_000 + "!") is None
 
 
-def test_rules_are_the_same_after_json() -> None:
-    rules = {"goals": RuleSettings(when=Condition(any=(Condition(word=("goal",)),)), group_s=5.0)}
-    assert to_json(rules) == b'{"goals":{"when":{"any":[{"word":["goal"]}]},"group_s":5.0}}'
-    assert from_json(to_json(rules)) == rules
+def test_a_rule_is_the_same_after_json() -> None:
+    rule = RuleSettings(when=Condition(any=(Condition(word=("goal",)),)), group_s=5.0)
+    body = msgspec.json.encode(rule)
+    assert body == b'{"when":{"any":[{"word":["goal"]}]},"group_s":5.0}'
+    assert config.rule_asked("goals", body, ()) == rule
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "says"),
     [
-        b'{"goals":{"when":{"wrd":["x"]}}}',
-        b'{"Goals":{}}',
-        b'{"goals":{"when":{"regex":["("]}}}',
-        b"[",
-        b"\xff",
-        b'{"x":{"when":' + b'{"not":' * 50_000,
+        (b'{"when":{"wrd":["x"]}}', "unknown setting alerts.rules.goals.when.wrd"),
+        (b'{"when":{"regex":["("]}}', "missing )"),
+        (b'{"when":{"word":["x"]},"channels":["push"]}', "no channel push; allowed: console"),
+        (b"{}", "when is missing"),
+        (b"[]", "expected `object`"),
+        (b"{", "no JSON"),
+        (b"\xff", "no JSON"),
+        (b'{"when":' + b'{"not":' * 50_000, "recursion"),
     ],
 )
-def test_json_that_is_no_rules_is_refused(body: bytes) -> None:
-    with pytest.raises(ConfigError, match=r"see docs/alerts\.md#rules"):
-        from_json(body)
+def test_json_that_is_no_rule_is_refused(body: bytes, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        config.rule_asked("goals", body, ("console",))
+    assert says in str(refused.value)
+
+
+def test_a_rule_over_http_needs_a_name_that_a_table_can_have() -> None:
+    with pytest.raises(ConfigError, match="Goals!"):
+        config.rule_asked("Goals!", b'{"when":{"word":["x"]}}', ())

@@ -38,6 +38,7 @@ from workers.alerts.raising import Raising
 from workers.alerts.steps import Checkpoint, Clock, no_checkpoint
 from workers.alerts.text import templates
 from workers.consumer import REDIS_ERRORS, Consumer, process_name
+from workers.rulebook import Rulebook
 from workers.subscriptions import Subscriptions
 
 DEFAULT_PACE = Pace()
@@ -120,7 +121,7 @@ async def alerts_worker(
         raising = Raising(
             Ledger(client(), keys, max_events=max_events, queued=wake),
             Holding(client(), keys),
-            CurrentRules(settings),
+            CurrentRules(settings, Rulebook(client(), keys)),
             [channel.name for channel in channels],
             now=now, checkpoint=checkpoint,
         )  # fmt: skip

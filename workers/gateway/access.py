@@ -32,7 +32,7 @@ _ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "ES512", "E
 class Grant(Struct, frozen=True):
     """What a caller may do. name: of its key; None where none is needed.
 
-    pages: patterns of page ids, as in a shell. operate: it may say which pages are followed.
+    pages: patterns of page ids, as in a shell. operate: it may change what is followed.
     """
 
     name: str | None = None

@@ -12,6 +12,7 @@ from service.errors import StoppressError
 from service.events import Run
 from service.history import Revision
 from service.model import Entry, Health, Page, PageRef, PageStatus
+from service.rules import RuleSettings
 from workers.gateway.protocol import KnownEntry
 
 AlertState = Literal["raised", "updated", "retracted"]
@@ -46,6 +47,21 @@ class Followed(Struct, frozen=True):
 
     page: Page
     is_new: bool
+
+
+class KnownRule(Struct, frozen=True):
+    """A rule for alerts. is_fixed: it is in the settings of the gateway."""
+
+    name: str
+    rule: RuleSettings
+    is_fixed: bool
+
+
+class Rules(Struct, frozen=True):
+    """All rules. unread: by name, what is wrong with those that nobody can follow."""
+
+    rules: tuple[KnownRule, ...]
+    unread: dict[str, str]
 
 
 class Entries(Struct, frozen=True):

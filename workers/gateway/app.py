@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 
-from service.config import GatewaySettings, PushSettings
+from service.config import AlertSettings, GatewaySettings
 from service.errors import SubscriberError
 from service.keys import Keys
 from service.observability import REGISTRY
@@ -38,9 +38,11 @@ from workers.gateway.replies import (
     problems,
 )
 from workers.gateway.rest import Following, Rest
+from workers.gateway.rules import RuleDesk
 from workers.gateway.session import BATCH, Session
 from workers.gateway.subscription import Subscription
 from workers.gateway.websocket import CLOSE_S, LOST, Taken, WebSocket, subprotocol, taken
+from workers.rulebook import Rulebook
 from workers.subscriptions import Subscriptions
 
 Whose = list[tuple[str, str]]  # of each limit that a connection counts for, its kind and name
@@ -64,10 +66,10 @@ EVENT_STREAM = {
 
 
 class Gateway:
-    """Handlers over one hub. heard: told of each request as it comes."""
+    """Handlers over one hub. routes: all others. heard: told of each request as it comes."""
 
-    def __init__(self, hub: Hub, settings: GatewaySettings, rest: Rest, pushes: Pushes) -> None:
-        self._hub, self._settings, self._rest, self._pushes = hub, settings, rest, pushes
+    def __init__(self, hub: Hub, settings: GatewaySettings, routes: Iterable[web.RouteDef]) -> None:
+        self._hub, self._settings, self._routes = hub, settings, tuple(routes)
         self.heard: Callable[[web.Request], None] = lambda request: None
         self._access = Access(settings)
         self._sessions: set[Session] = set()
@@ -84,8 +86,7 @@ class Gateway:
                 web.static("/static", STATIC),
                 web.get("/v1/feed", self._feed),
                 web.get("/v1/events", self._events),
-                *self._rest.routes(),
-                *self._pushes.routes(),
+                *self._routes,
                 web.get("/sw.js", self._service_worker),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -263,14 +264,13 @@ async def serve(
     following: Callable[[Redis], Following],
     now: Callable[[], datetime],
     ready: Callable[[str], None],
-    push: PushSettings | None = None,
+    alerts: AlertSettings = AlertSettings(),  # noqa: B008 - frozen
     share_port: bool = False,
 ) -> None:
     """Run the gateway until cancelled. connect: makes a Redis client. ready: told the address.
 
-    following: changes which pages are followed, over a client. push: how browsers are pushed to,
-    where they are. share_port: other processes listen
-    on it as well (SO_REUSEPORT).
+    following: changes which pages are followed, over a client. alerts: what the worker goes by.
+    share_port: other processes listen on it as well (SO_REUSEPORT).
 
     Raises ConfigError when the address or the certificate cannot be used.
     """
@@ -279,7 +279,9 @@ async def serve(
     reader = Reader(redis, keys, now)
     hub = Hub(blocking, reader, settings=settings, now=now)
     rest = Rest(reader, following(redis), silence_s=hub.silence_s, now=now)
-    gateway = Gateway(hub, settings, rest, Pushes(Subscriptions(redis, keys), push))
+    pushes = Pushes(Subscriptions(redis, keys), alerts.push)
+    rules = RuleDesk(Rulebook(redis, keys), alerts)
+    gateway = Gateway(hub, settings, [*rest.routes(), *pushes.routes(), *rules.routes()])
     runner = web.AppRunner(
         gateway.app(),
         shutdown_timeout=3,

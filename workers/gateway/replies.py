@@ -15,12 +15,12 @@ from service.model import body_digest
 from workers.gateway.access import TOKEN, Grant
 from workers.gateway.answers import problem
 from workers.gateway.protocol import Position
-from workers.gateway.subscription import Subscription, check_bounds, parse, unknown_filter
+from workers.gateway.subscription import Subscription, check_bounds, may_see, parse, unknown_filter
 
 GRANT = web.RequestKey("grant", Grant)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_S = 10.0  # how long a body may take to arrive
-TAKEN = frozenset({"page.id_taken", "page.source_taken"})
+TAKEN = frozenset({"page.id_taken", "page.source_taken", "rule.fixed"})
 
 
 class UnavailableError(SubscriberError):
@@ -79,6 +79,21 @@ def tagged(request: web.Request, body: bytes, kind: str = "application/json") ->
     headers = {"ETag": f'"{tag}"', "Cache-Control": "no-cache"}
     charset = "utf-8" if kind.endswith("xml") else None
     return web.Response(body=body, content_type=kind, charset=charset, headers=headers)
+
+
+def check_operator(
+    request: web.Request, page: str | None = None, *, everywhere: bool = False
+) -> None:
+    """Raises ForbiddenError for whoever may not operate this page, or all of them."""
+    grant = request[GRANT]
+    if not grant.operate:
+        raise ForbiddenError(
+            "access.operate", "this key may read only", fix="use one that has operate = true"
+        )
+    if page is not None and not may_see(grant.pages, page):
+        raise ForbiddenError("access.page", f"this key is not for a page {page!r}", where="id")
+    if everywhere and "*" not in grant.pages:
+        raise ForbiddenError("access.page", "this key is for some pages only, rules are for all")
 
 
 def asked(request: web.Request, *also: str) -> tuple[Subscription, Position | None]:

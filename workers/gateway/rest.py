@@ -33,9 +33,9 @@ from workers.gateway.protocol import PageSnapshot
 from workers.gateway.reader import Reader
 from workers.gateway.replies import (
     GRANT,
-    ForbiddenError,
     NotFoundError,
     answer,
+    check_operator,
     json_body,
     named,
     number,
@@ -95,9 +95,9 @@ class Rest:
 
     async def _follow(self, request: web.Request) -> web.Response:
         """Follow a page, as with `stoppress pages add`."""
-        _check_operator(request)
+        check_operator(request)
         page = self._following.named(config.page_asked(await json_body(request)))
-        _check_operator(request, page.id)
+        check_operator(request, page.id)
         followed, is_new = await self._following.add(page)
         where = {"Location": f"/v1/pages/{page.id}"}
         return answer(Followed(followed, is_new), 201 if is_new else 200, headers=where)
@@ -105,7 +105,7 @@ class Rest:
     async def _unfollow(self, request: web.Request) -> web.Response:
         """Follow a page no more, and forget it."""
         wanted = request.match_info["page"]
-        _check_operator(request, wanted)
+        check_operator(request, wanted)
         if not await self._following.remove(wanted):
             raise NotFoundError("page.unknown", f"no page {wanted!r} is followed")
         return web.Response(status=204)
@@ -219,16 +219,6 @@ class Rest:
         is_more = first + limit < len(chosen)
         found = Alerts(tuple(chosen[first : first + limit]), first + limit if is_more else None)
         return tagged(request, msgspec.json.encode(found))
-
-
-def _check_operator(request: web.Request, page: str | None = None) -> None:
-    grant = request[GRANT]
-    if not grant.operate:
-        raise ForbiddenError(
-            "access.operate", "this key may read only", fix="use one that has operate = true"
-        )
-    if page is not None and not may_see(grant.pages, page):
-        raise ForbiddenError("access.page", f"this key is not for a page {page!r}", where="id")
 
 
 def _own_url(request: web.Request) -> str:

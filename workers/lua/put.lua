@@ -1,5 +1,5 @@
--- Keep a push subscription, unless there are too many.
--- KEYS subscriptions; ARGV its id, its JSON, how many there may be.
+-- Put a field into a hash, unless there are too many.
+-- KEYS hash; ARGV field, value, how many there may be.
 -- Returns 1 when it is new, 0 when it took the place of the one before, -1 when there are too many.
 local is_known = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
 if not is_known and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then
