@@ -24,6 +24,7 @@ from service.events import (
     EntryData,
     EntryEvent,
     EntryType,
+    Listed,
     Observed,
     PageData,
     PageEvent,
@@ -528,6 +529,30 @@ async def test_an_alert_is_shown_with_what_has_become_of_it(tab: Page, feed: Fee
     await expect(alert.locator(".history b")).to_have_text(["raised", "updated", "retracted"])
     await expect(alert.locator(".history")).to_be_visible()
     await expect(tab.locator("#announcer")).to_have_text(f"Alert retracted: {title}")
+
+
+async def test_an_alert_about_several_entries_lists_them(tab: Page, feed: Feed) -> None:
+    entries = (
+        Listed(entry="e1", title="One", url="https://news.example/live/1#e1"),
+        Listed(entry="e2", title="Two", url="javascript:alert(1)", withdrawn=True),
+        Listed(entry="e3"),
+    )
+    event = alert_event(title="One")
+    grouped = msgspec.structs.replace(
+        event, data=msgspec.structs.replace(event.data, entries=entries)
+    )
+    feed.alerts = [(StreamId(1), grouped)]
+    await opened(tab, feed, snapshot())
+    await feed.send(CursorMessage(cursor="c1"))
+    alert = tab.locator(".alert")
+    await expect(alert.locator(".alert-title")).to_have_text("One and 2 more")
+    await alert.locator("summary").click()
+    await expect(alert.locator(".entries li")).to_have_text(["One", "Two", "e3"])
+    await expect(alert.locator(".entries del")).to_have_text("Two")
+    addresses = [
+        await each.get_attribute("href") for each in await alert.locator(".entries a").all()
+    ]
+    assert addresses == ["https://news.example/live/1#e1", "https://news.example/live/1"]
 
 
 async def test_three_alerts_are_shown_until_more_are_asked_for(tab: Page, feed: Feed) -> None:

@@ -17,7 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.config import GatewaySettings, KeySettings, PushSettings
-from service.events import AlertEvent, to_fields
+from service.events import AlertEvent, Listed, to_fields
 from service.keys import Keys
 from tests.alert_samples import alert_event, entry_event
 from tests.e2e.commands import ROOT
@@ -312,6 +312,19 @@ async def test_a_wrong_question_about_alerts_is_answered_with_what_is_wrong(
     async with desk.serving():
         status, body = await desk.get(f"/v1/alerts?{query}")
     assert (status, json.loads(body)["code"]) == (400, code)
+
+
+async def test_an_alert_about_several_entries_lists_all_of_them(desk: AlertDesk) -> None:
+    entries = (Listed(entry="e1", title="One"), Listed(entry="e2", title="Two", withdrawn=True))
+    event = alert_event()
+    grouped = msgspec.structs.replace(
+        event, data=msgspec.structs.replace(event.data, entries=entries)
+    )
+    await desk.redis.xadd(desk.keys.alerts, {**to_fields(grouped)})
+    async with desk.serving():
+        (listed,) = (await alerts(desk))["alerts"]
+    assert [each["entry"] for each in listed["entries"]] == ["e1", "e2"]
+    assert listed["entries"][1]["withdrawn"]
 
 
 async def test_a_key_is_shown_the_alerts_of_its_pages_alone(desk: AlertDesk) -> None:

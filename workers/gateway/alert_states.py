@@ -38,6 +38,7 @@ def _alert(events: list[Placed]) -> Alert:
         deadline=last.data.deadline,
         lag=_lag(*raised[-1]) if raised else None,
         history=tuple(_change(at, event) for at, event in events),
+        entries=last.data.entries,
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from service.errors import StoppressError
-from service.events import Run
+from service.events import Listed, Run
 from service.history import Revision
 from service.model import Entry, Health, Page, PageRef, PageStatus
 from service.rules import RuleSettings
@@ -127,6 +127,7 @@ class AlertLag(Struct, frozen=True):
 class Alert(Struct, frozen=True):
     """An alert and what became of it. entry: as it was when that happened last.
 
+    entries: all of them, where it is about several.
     history: oldest first; what was trimmed is left out. lag: null once the raising was trimmed.
     """
 
@@ -139,6 +140,7 @@ class Alert(Struct, frozen=True):
     deadline: datetime
     lag: AlertLag | None
     history: tuple[AlertChange, ...]
+    entries: tuple[Listed, ...] = ()
 
 
 class Alerts(Struct, frozen=True):

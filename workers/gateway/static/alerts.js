@@ -34,17 +34,17 @@ export async function readAlerts(ask) {
 function takeListed({ alert, ...listed }) {
   const known = new Set(listed.history.map(({ id }) => id));
   const since = (alerts.get(alert)?.history ?? []).filter(({ id }) => !known.has(id));
-  const entry = since.length ? alerts.get(alert).entry : listed.entry;
-  alerts.set(alert, { ...listed, entry, history: [...listed.history, ...since] });
+  const { entry, entries } = since.length ? alerts.get(alert) : listed;
+  alerts.set(alert, { ...listed, entry, entries, history: [...listed.history, ...since] });
 }
 
 /** One event of an alert, once. say: tells those who listen to the page. */
 export function takeAlert({ event, sent }, say) {
-  const { alert, page, entry, rule, reason } = event.data;
+  const { alert, page, entry, entries = [], rule, reason } = event.data;
   const before = alerts.get(alert);
   if (before?.history.some(({ id }) => id === event.id)) return;
   const change = { id: event.id, state: event.type.split(".").pop(), reason, at: sent ?? event.time };
-  const record = { lag: null, ...before, page, entry, rule, history: [...(before?.history ?? []), change] };
+  const record = { lag: null, ...before, page, entry, entries, rule, history: [...(before?.history ?? []), change] };
   alerts.set(alert, record);
   // What is raised is announced as the entry that it is about.
   if (change.state !== "raised") say(`Alert ${change.state}: ${titleOf(entry)}`);
@@ -98,9 +98,10 @@ function nodeOf(alert, record) {
 }
 
 function alertElement(alert, record) {
-  const { entry, page, rule, history } = record;
+  const { entry, entries, page, rule, history } = record;
   const state = stateOf(record);
-  const title = state === "retracted" ? el("del", {}, titleOf(entry)) : titleOf(entry);
+  const named = entries.length > 1 ? `${titleOf(entry)} and ${entries.length - 1} more` : titleOf(entry);
+  const title = state === "retracted" ? el("del", {}, named) : named;
   const about = [
     el("span", { class: "state" }, state),
     el("span", { class: "rule" }, rule),
@@ -116,6 +117,7 @@ function alertElement(alert, record) {
       "details",
       {},
       el("summary", { dir: "auto" }, history.at(-1).reason),
+      entries.length > 1 ? el("ul", { class: "entries" }, entries.map((one) => listedElement(one, page))) : null,
       el("ol", { class: "history" }, history.map(changeElement)),
       delay(record.lag),
     ),
@@ -124,6 +126,12 @@ function alertElement(alert, record) {
 
 const changeElement = ({ state, reason, at }) =>
   el("li", {}, spaced([...moment(at), el("b", {}, state), el("span", { dir: "auto" }, reason)]));
+
+/** One of several entries that an alert is about. */
+function listedElement({ entry, title, url, withdrawn }, page) {
+  const text = title || entry;
+  return el("li", { dir: "auto" }, link(url ?? page.url, withdrawn ? el("del", {}, text) : text));
+}
 
 /** The time, and the day unless it is today. */
 function moment(instant) {
