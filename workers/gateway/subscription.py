@@ -36,6 +36,7 @@ FILTERS = Filters.__struct_fields__
 MAX_VALUES = 200
 MAX_CHARS = 200
 EVERYWHERE = ("*",)
+_NONE: frozenset[str] = frozenset()  # one for all: there are five in each subscriber
 
 
 def may_see(patterns: tuple[str, ...], page: str) -> bool:
@@ -132,11 +133,11 @@ def subscription(filters: Filters, within: tuple[str, ...] = EVERYWHERE) -> Subs
             fix=f"allowed: {', '.join(sorted(TYPES))}",
         )
     return Subscription(
-        frozenset(filters.page),
-        frozenset().union(*(TYPES[kind] for kind in named)),
-        frozenset(filters.label),
-        frozenset(map(str.casefold, filters.author)),
-        frozenset(map(str.casefold, filters.text)),
+        frozenset(filters.page) or _NONE,
+        _NONE.union(*(TYPES[kind] for kind in named)) or _NONE,
+        frozenset(filters.label) or _NONE,
+        frozenset(map(str.casefold, filters.author)) or _NONE,
+        frozenset(map(str.casefold, filters.text)) or _NONE,
         within,
     )
 
