@@ -451,7 +451,9 @@ async def _alerts(settings: Settings, url: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One rule as JSON a line.")
 @pass_state
 def explain_command(state: State, event: str, as_json: bool) -> None:
-    """Show for every rule what matches an event, what does not, and what would follow now.
+    """Show what each rule makes of an event.
+
+    What matches, what does not, and what would follow now.
 
     EVENT is the id of an event in the stream, or its place there. FILE holds one as JSON; `-` is
     standard input. Then nothing is known of what was before. Nothing is raised or changed.
@@ -654,7 +656,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, one
 @json_option
 @pass_state
 def list_alerts(state: State, limit: int, as_json: bool) -> None:
-    """List the last alerts: how far each channel is, and how long it took."""
+    """List the last alerts.
+
+    How far each channel is with each, and how long it took.
+    """
 
     async def work(redis: Redis, keys: Keys) -> None:
         from workers.alerts.report import recent
@@ -665,7 +670,9 @@ def list_alerts(state: State, limit: int, as_json: bool) -> None:
                 continue
             seen = "" if each.seen_s is None else f"  seen after {each.seen_s:.1f} s"
             raised = clock(datetime.fromisoformat(each.raised_at))
-            out.print(f"{raised}  {each.state}  {plain(each.title)}  ({each.page}){seen}")
+            more = f" and {each.entries - 1} more" if each.entries > 1 else ""
+            said = f"{plain(each.title)}{more}  ({each.page}){seen}"
+            out.print(f"{raised}  {each.rule}  {each.state}  {said}")
             for name, one in each.channels.items():
                 sent = "" if one.sent_s is None else f" after {one.sent_s:.1f} s"
                 tries = f", {one.attempts} tries" if one.attempts > 1 else ""
@@ -679,7 +686,10 @@ def list_alerts(state: State, limit: int, as_json: bool) -> None:
 @click.argument("channel")
 @pass_state
 def test_channel(state: State, channel: str) -> None:
-    """Send a test alert through CHANNEL at once, such as webhook:desk, and say what came of it."""
+    """Send a test alert through CHANNEL at once.
+
+    CHANNEL is a name such as webhook:desk. What came of it is printed.
+    """
     run(_test_channel(state.settings(), channel))
 
 
@@ -694,7 +704,7 @@ async def _test_channel(settings: Settings, channel: str) -> None:
 
 @alerts.group()
 def dead() -> None:
-    """Read, replay and drop dead letters: what could not be delivered."""
+    """Read, replay and drop what could not be delivered."""
 
 
 def _with_letters(state: State, work: Callable[[Letters], Coroutine[Any, Any, None]]) -> None:

@@ -194,6 +194,7 @@ async def test_the_last_alerts_are_listed_with_how_long_each_step_took(desk: Des
     assert oldest | {"raised_at": ""} == {
         "alert": alert_event(entry="e1").id,
         "rule": "breaking",
+        "entries": 1,
         "state": "updated",
         "page": "ukraine",
         "entry": "e1",
@@ -205,7 +206,7 @@ async def test_the_last_alerts_are_listed_with_how_long_each_step_took(desk: Des
     assert newest["channels"] == {CHANNEL: {"state": "dead", "attempts": 3, "reason": "http_500"}}
     assert [each["entry"] for each in desk.objects("list", "--limit", "1")] == ["e2"]
     lines = desk.says("list").splitlines()
-    assert "raised  [31mSecond  (ukraine)" in lines[0]
+    assert "breaking  raised  [31mSecond  (ukraine)" in lines[0]
     assert lines[1] == f"  {CHANNEL}  dead, 3 tries, http_500"
     assert "seen after 12.5 s" in lines[2]
     assert lines[3] == f"  {CHANNEL}  delivered after 0.1 s, 3 tries"

@@ -115,7 +115,7 @@ async def stage(home: Path) -> AsyncIterator[Stage]:
 
         data = home / ".local/share/stoppress"
         replay[replay.index("--port") + 1] = "0"
-        replay[replay.index("--speed") + 1] = "2000"
+        replay[replay.index("--speed") + 1] = "100"  # an entry every few seconds, for minutes
         replay[1] = str(SEED)
         page = (await (await start([*replay, "--max-gap", "600"])).says(r"http\S+"))[0]
         process = await start([up[0], page, "--port", "0"], **FAST)

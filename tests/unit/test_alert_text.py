@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from service.errors import ConfigError
-from service.events import AlertEvent
+from service.events import AlertEvent, Listed
 from service.model import Paragraph
 from tests.alert_samples import alert_event
 from workers.alerts import text
@@ -47,6 +47,21 @@ def test_a_retraction_says_that_it_is_taken_back_and_why() -> None:
     assert retracted.title == "RETRACTED: General killed"
     assert retracted.body == f"Taken back: its entry was withdrawn.\n{WHERE}"
     assert retracted.is_retracted
+
+
+@pytest.mark.parametrize("kind", ["raised", "updated"])
+def test_an_alert_about_several_entries_names_those_that_still_stand(kind: str) -> None:
+    """A message that is changed in place goes on to say all that people were told."""
+    event = alert_event(kind)
+    others = (Listed(entry="e2", title="Two"), Listed(entry="e3", title="Three", withdrawn=True))
+    entries = (Listed(entry="e1", title="One"), *others)
+    several = msgspec.structs.replace(
+        event, data=msgspec.structs.replace(event.data, entries=entries)
+    )
+    shown = text_of(several, templates({}))
+    assert shown.title.endswith(" and 1 more")
+    assert "Also: Two" in shown.body
+    assert "Three" not in shown.body
 
 
 def test_an_entry_without_a_headline_has_its_first_sentence_as_one() -> None:

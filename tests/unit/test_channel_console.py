@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from service.events import AlertEvent
+from service.events import AlertEvent, Listed
 from service.plain import plain
 from tests.alert_samples import entry_event
 from workers.alerts.channels import Undeliverable
@@ -41,6 +42,13 @@ async def test_an_alert_is_one_plain_line_where_there_is_no_terminal() -> None:
     assert await written(alert()) == (
         "BREAKING 09:17 General killed — War in Ukraine https://news.example/live/1#e1\n"
     )
+
+
+async def test_an_alert_about_several_entries_says_how_many_more_stand() -> None:
+    event = alert()
+    entries = tuple(Listed(entry=f"e{n}", withdrawn=n == 4) for n in range(1, 5))
+    several = replace(event, data=replace(event.data, entries=entries))
+    assert "General killed and 2 more — " in await written(several)
 
 
 async def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,8 @@ class ChannelReport(Struct, frozen=True, omit_defaults=True):
 
 class AlertReport(Struct, frozen=True):
     """An alert as it now is. seen_s: from its publication to the poll that saw it, if both are
-    known; on a page whose times have minutes alone, up to a minute too much."""
+    known; on a page whose times have minutes alone, up to a minute too much. entries: how many it
+    is about."""
 
     alert: str
     rule: str
@@ -40,6 +41,7 @@ class AlertReport(Struct, frozen=True):
     page: str
     entry: str
     title: str
+    entries: int
     raised_at: str
     seen_s: float | None
     channels: dict[str, ChannelReport]
@@ -88,6 +90,7 @@ async def _report(redis: Redis, keys: Keys, alert: str) -> AlertReport | None:
         page=data.page.id,
         entry=data.entry.id,
         title=data.entry.title or data.entry.text[:80],
+        entries=len(data.entries) or 1,
         raised_at=ledger["raised_at"],
         seen_s=seen_s,
         channels={name: _channel(ledger, name) for name in sorted(_channels(ledger))},

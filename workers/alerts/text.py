@@ -121,7 +121,7 @@ def fields_of(event: AlertEvent) -> dict[str, str]:
     summary = sentences(text, 2) if entry.title else sentences(text.removeprefix(first), 2)
     published = entry.published or datetime.fromisoformat(event.time)
     more = ""
-    if state == "raised" and (others := _others(event)):
+    if state != "retracted" and (others := others_of(event)):
         more, summary = f" and {len(others)} more", f"Also: {'; '.join(others)}"
     return {
         "word": plain(data.rule).upper() if state == "raised" else state.upper(),
@@ -135,9 +135,10 @@ def fields_of(event: AlertEvent) -> dict[str, str]:
     }
 
 
-def _others(event: AlertEvent) -> list[str]:
-    """The headlines of the other entries that an alert is about."""
-    others = (each for each in event.data.entries if each.entry != event.data.entry.id)
+def others_of(event: AlertEvent) -> list[str]:
+    """The headlines of the other entries that an alert is about, but for those withdrawn."""
+    entries, own = event.data.entries, event.data.entry.id
+    others = (each for each in entries if each.entry != own and not each.withdrawn)
     return [plain(each.title or "") or "(no title)" for each in others]
 
 

@@ -13,6 +13,7 @@ from service.events import AlertEvent
 from service.plain import plain
 from workers.alerts.channels import Undeliverable
 from workers.alerts.rules import State, state_of
+from workers.alerts.text import others_of
 
 TITLE_CHARACTERS = 200
 
@@ -33,6 +34,7 @@ def line(event: AlertEvent, zone: tzinfo | None) -> Text:
         (plain(event.data.rule).upper() + word, "bold white on red"),
         (f" {moment:%H:%M} ", "dim"),
         (_title(event), style),
+        f" and {len(others)} more" if (others := others_of(event)) else "",
         "" if state == "raised" else f" ({plain(event.data.reason)})",
         (f" — {plain(page.title or page.id)} ", "dim"),
         (plain(entry.url or page.url), "cyan"),
