@@ -192,6 +192,8 @@ MEANINGS = {
     "alerts.templates.raised": "the text below it",
     "alerts.templates.updated": "the text below it on an update",
     "alerts.templates.retracted": "the text below it on a retraction",
+    "metrics.host": "address on which `stoppress poll` and `stoppress alerts` serve metrics",
+    "metrics.port": "its port, 0 for any; without one they serve none",
     "log.level": "the least that is logged, to standard error",
     "log.format": "`auto`: coloured lines on a terminal, JSON elsewhere",
     "pages.url": "the page's address",

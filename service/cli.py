@@ -31,7 +31,7 @@ from service.connection import connect
 from service.errors import ConfigError, PageError, StoppressError
 from service.keys import Keys
 from service.model import Page
-from service.observability import configure_logs
+from service.observability import configure_logs, metrics_served
 from service.plain import plain
 from service.store import Store
 from service.subscriber import EventMessage, Message, Reset, Snapshot
@@ -421,8 +421,13 @@ def poll(state: State, urls: tuple[str, ...], contact: str | None) -> None:
 async def _poll(settings: Settings, url: str, urls: tuple[str, ...]) -> None:
     await _ping(settings, url)
     pages = await follow(settings, url, urls)
-    out.print(f"Polling {len(pages)} pages on {_without_password(url)}")
-    await poll_forever(settings, url)
+    with metrics_served(settings.metrics) as at:
+        out.print(f"Polling {len(pages)} pages on {_without_password(url)}{_metrics(at)}")
+        await poll_forever(settings, url)
+
+
+def _metrics(at: str) -> str:
+    return f", metrics at {at}" if at else ""
 
 
 @cli.group(invoke_without_command=True)
@@ -442,8 +447,9 @@ def alerts(context: click.Context) -> None:
 
 async def _alerts(settings: Settings, url: str) -> None:
     await _ping(settings, url)
-    named = f"Alerting on {_without_password(url)}"
-    await alert_forever(settings, url, lambda: out.print(named))
+    with metrics_served(settings.metrics) as at:
+        named = f"Alerting on {_without_password(url)}{_metrics(at)}"
+        await alert_forever(settings, url, lambda: out.print(named))
 
 
 @alerts.command(name="explain")

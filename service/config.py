@@ -389,6 +389,16 @@ class LogSettings(_Section, frozen=True):
     format: Literal["auto", "json", "console"] = "auto"
 
 
+class MetricsSettings(_Section, frozen=True):
+    """Where `stoppress poll` and `stoppress alerts` serve metrics; nowhere without a port.
+
+    port: 0 takes any. The gateway serves its own, and with `stoppress up` those of all parts.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+
+
 class PageSettings(_Section, frozen=True):
     """A page to follow. source: read it with this source instead of the one that is detected.
 
@@ -423,6 +433,7 @@ class Settings(_Section, frozen=True):
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     pages: tuple[PageSettings, ...] = ()
 
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from service.config import LogSettings
+from service.config import LogSettings, MetricsSettings
+from service.errors import ConfigError
 
 REGISTRY = CollectorRegistry()
 
@@ -110,3 +113,30 @@ def configure_logs(settings: LogSettings) -> None:
 
 def _to_json(event: object, **_: object) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
+
+
+@contextmanager
+def metrics_served(settings: MetricsSettings) -> Iterator[str]:
+    """Serve this process's metrics while in it, in a thread; their address, or "" without a port.
+
+    Raises ConfigError when the address can't be used.
+    """
+    if settings.port is None:
+        yield ""
+        return
+    try:
+        server, thread = start_http_server(settings.port, settings.host, REGISTRY)
+    except OSError as error:
+        raise ConfigError(
+            "metrics.unusable",
+            f"metrics can't be served: {error}",
+            where=f"{settings.host}:{settings.port}",
+            fix="set another metrics.host or metrics.port",
+        ) from None
+    try:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        yield f"http://{host}:{server.server_port}/metrics"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
