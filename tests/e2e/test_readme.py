@@ -73,6 +73,7 @@ def test_the_settings_load(tmp_path: Path) -> None:
     secret = "whsec_" + "A" * 32
     loaded = config.load(tmp_path / "stoppress.toml", {"DESK_WEBHOOK_SECRET": secret}, {})
     assert loaded.alerts.webhooks["desk"].secret == secret
+    assert loaded.alerts.rules["goals"].when is not None
 
 
 class Stage(Struct):
