@@ -28,6 +28,7 @@ from service.diff import Doubt, Policy, advance, degraded, diff
 from service.events import AlertEvent, EntryEvent, Event, PageEvent, to_json
 from service.model import Author, Entry, Head, Image, Page, PageState, Paragraph, Snapshot
 from service.rules import Condition, RuleSettings
+from service.wording import TemplateSettings
 from workers.alerts.rules import Raise, decide
 from workers.gateway import protocol
 from workers.gateway.dialogue import Dialogue, Say
@@ -241,7 +242,10 @@ def settings() -> list[Setting]:
     rows += _section("alerts.rules.NAME.", RuleSettings)
     rows += _section("alerts.rules.NAME.when.", Condition)
     rows += _section("alerts.push.", config.PushSettings)
-    rows += _section("alerts.templates.", config.TemplateSettings)
+    rows += _section("alerts.templates.", TemplateSettings)
+    # Each kind of channel that shows text has the same ones.
+    for place in ("rules.NAME", "push", "KIND.NAME"):
+        rows += _section(f"alerts.{place}.templates.", TemplateSettings)
     for table, kind in config.CHANNELS.items():
         rows += _section(f"alerts.{table}.NAME.", kind)
     rows += _section("pages.", config.PageSettings)

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +29,7 @@ from service.client import subscribe
 from service.config import PageSettings, Settings
 from service.connection import connect
 from service.errors import ConfigError, PageError, StoppressError
+from service.events import EntryEvent, Event
 from service.keys import Keys
 from service.model import Page
 from service.observability import configure_logs, metrics_served
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from service.history import Revision
     from service.sources.base import Document, Source
     from workers.alerts.letters import Letter, Letters
+    from workers.alerts.rules import Rule
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -464,15 +466,17 @@ def explain_command(state: State, event: str, as_json: bool) -> None:
     EVENT is the id of an event in the stream, or its place there. FILE holds one as JSON; `-` is
     standard input. Then nothing is known of what was before. Nothing is raised or changed.
     """
-    data = None
+    run(_explain(state.settings(), event, as_json=as_json))
+
+
+def _given(event: str) -> bytes | None:
+    """The event in a file or on standard input; None when it is to be looked up."""
     if event == "-":
-        data = sys.stdin.buffer.read()
-    elif Path(event).is_file():
-        data = Path(event).read_bytes()
-    run(_explain(state.settings(), event, data, as_json=as_json))
+        return sys.stdin.buffer.read()
+    return Path(event).read_bytes() if Path(event).is_file() else None
 
 
-async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_json: bool) -> None:
+async def _explain(settings: Settings, wanted: str, *, as_json: bool) -> None:
     from workers.alerts import lookup
     from workers.alerts.current import CurrentRules, by_name
     from workers.alerts.explaining import explain, lines
@@ -480,7 +484,7 @@ async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_js
     from workers.rulebook import Rulebook
 
     memories = {}
-    if data is not None:
+    if (data := _given(wanted)) is not None:
         event = lookup.read(data, wanted)
         rules = tuple(by_name(settings.alerts, {}).values())
     else:
@@ -498,6 +502,67 @@ async def _explain(settings: Settings, wanted: str, data: bytes | None, *, as_js
             click.echo(msgspec.json.encode(each))
         else:
             out.print("\n".join(lines(each)))
+
+
+@alerts.command(name="preview")
+@click.argument("event", metavar="[EVENT|FILE|-]", required=False)
+@click.option("--rule", default="breaking", show_default=True, help="Of which rule.")
+@click.option("--channel", help="In this channel only, such as ntfy:phone.")
+@click.option("--json", "as_json", is_flag=True, help="One text as JSON a line.")
+@pass_state
+def preview_command(
+    state: State, event: str | None, rule: str, channel: str | None, as_json: bool
+) -> None:
+    """Show what alerts say in each channel.
+
+    Raised, updated and retracted, after the templates. EVENT is the id of an event in the stream,
+    or its place there. FILE holds one as JSON; `-` is standard input. Without one it is a sample.
+    Nothing is sent.
+    """
+    run(_preview(state.settings(), event, rule, channel, as_json=as_json))
+
+
+async def _preview(
+    settings: Settings, wanted: str | None, rule: str, channel: str | None, *, as_json: bool
+) -> None:
+    from workers.alerts import lookup
+    from workers.alerts.current import CurrentRules, by_name
+    from workers.alerts.preview import SAMPLE, lines, previews
+    from workers.alerts.worker import wording
+    from workers.rulebook import Rulebook
+
+    event: Event = SAMPLE
+    rules: Mapping[str, Rule] = by_name(settings.alerts, {})
+    if wanted is not None and (data := _given(wanted)) is not None:
+        event = lookup.read(data, wanted)
+    elif wanted is not None:
+        keys = Keys(settings.redis.prefix)
+        with redis_url(settings, start=False) as url:
+            await _ping(settings, url)
+            async with connect(url) as redis:
+                event = await lookup.find(redis, keys, wanted)
+                rules = await CurrentRules(settings.alerts, Rulebook(redis, keys))()
+    if not isinstance(event, EntryEvent):
+        what = "an event of a page is told in no alert"
+        raise ConfigError("event.unknown", what, where=wanted or "")
+    chosen = wording(settings.alerts, lambda name: rules[name].templates)
+    if rule not in rules:
+        raise ConfigError("rule.unknown", "no such rule", where=rule, fix=_known(rules))
+    if channel is not None and channel not in chosen:
+        what = "no such channel shows text"
+        raise ConfigError("channel.unknown", what, where=channel, fix=_known(chosen))
+    shown = chosen if channel is None else {channel: chosen[channel]}
+    if not shown:
+        raise ConfigError("channel.unknown", "no channel that shows text is set up")
+    for each in previews(event, rules[rule], shown):
+        if as_json:
+            click.echo(msgspec.json.encode(each))
+        else:
+            out.print("\n".join(lines(each)))
+
+
+def _known(names: Iterable[str]) -> str:
+    return f"there are: {', '.join(names) or 'none'}"
 
 
 @cli.command()

@@ -40,6 +40,7 @@ from service.rules import (
     check_rules,
     check_zone,
 )
+from service.wording import TemplateSettings
 
 Seconds = Annotated[float, Meta(gt=0, le=10_000_000)]
 Count = Annotated[int, Meta(ge=1)]
@@ -198,7 +199,6 @@ ChannelName = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,40}$")]
 # It stands in a header or an address: no space, no control character.
 Secret = Annotated[str, Meta(pattern=r"^[!-~]{1,500}$")]
 MailAddress = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+$")]
-Template = Annotated[str, Meta(min_length=1, max_length=1000)]
 WebhookSecret = Annotated[str, Meta(pattern=r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$")]
 
 
@@ -228,6 +228,7 @@ class NtfySettings(_Section, frozen=True):
     token: Secret | None = None
     timeout_s: Seconds = 10.0
     allow_private: bool = False
+    templates: TemplateSettings = TemplateSettings()
 
 
 class SlackSettings(_Section, frozen=True):
@@ -243,6 +244,7 @@ class SlackSettings(_Section, frozen=True):
     api_url: HttpUrl = "https://slack.com/api"
     timeout_s: Seconds = 10.0
     allow_private: bool = False
+    templates: TemplateSettings = TemplateSettings()
 
     def __post_init__(self) -> None:
         as_app = self.token is not None and self.channel is not None
@@ -257,6 +259,7 @@ class DiscordSettings(_Section, frozen=True):
     url: HttpUrl
     timeout_s: Seconds = 10.0
     allow_private: bool = False
+    templates: TemplateSettings = TemplateSettings()
 
 
 class TelegramSettings(_Section, frozen=True):
@@ -271,6 +274,7 @@ class TelegramSettings(_Section, frozen=True):
     api_url: HttpUrl = "https://api.telegram.org"
     timeout_s: Seconds = 10.0
     allow_private: bool = False
+    templates: TemplateSettings = TemplateSettings()
 
 
 class EmailSettings(_Section, frozen=True):
@@ -290,6 +294,7 @@ class EmailSettings(_Section, frozen=True):
     password: str | None = None
     ca_file: str | None = None
     timeout_s: Seconds = 30.0
+    templates: TemplateSettings = TemplateSettings()
 
     def __post_init__(self) -> None:
         if (self.username is None) != (self.password is None):
@@ -303,6 +308,7 @@ class AppriseSettings(_Section, frozen=True):
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
     timeout_s: Seconds = 30.0
+    templates: TemplateSettings = TemplateSettings()
 
 
 class PushSettings(_Section, frozen=True):
@@ -318,18 +324,7 @@ class PushSettings(_Section, frozen=True):
     hosts: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9.*-]{1,253}$")], ...] = ()
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-
-
-class TemplateSettings(_Section, frozen=True):
-    """What is said to people, with fields in braces.
-
-    title: the headline. raised, updated, retracted: the text below it.
-    """
-
-    title: Template | None = None
-    raised: Template | None = None
-    updated: Template | None = None
-    retracted: Template | None = None
+    templates: TemplateSettings = TemplateSettings()
 
 
 class AlertSettings(_Section, frozen=True):
@@ -355,7 +350,7 @@ class AlertSettings(_Section, frozen=True):
     quiet_action: QuietAction = "hold"
     rules: Annotated[dict[RuleName, RuleSettings], Meta(max_length=MAX_RULES)] = {}
     push: PushSettings | None = None
-    templates: TemplateSettings = field(default_factory=TemplateSettings)
+    templates: TemplateSettings = TemplateSettings()
     webhooks: dict[ChannelName, WebhookSettings] = {}
     ntfy: dict[ChannelName, NtfySettings] = {}
     slack: dict[ChannelName, SlackSettings] = {}

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 from msgspec import Meta, Struct, field
 
 from service.events import Kind
+from service.wording import TemplateSettings
 
 if TYPE_CHECKING:
     import re2
@@ -118,7 +119,7 @@ class RuleSettings(_Table, frozen=True):
     quiet: hours without alerts, such as 23:00-07:00, or none. zone: whose hours these are.
     quiet_days: days on which they begin. quiet_action: what becomes of an alert of that time.
     group_s: alerts of one page within so long become one. at_most: so many, such as 5/hour; what
-    is more waits and becomes one.
+    is more waits and becomes one. templates: what its alerts say, whatever the channel.
     """
 
     enabled: bool = True
@@ -132,6 +133,7 @@ class RuleSettings(_Table, frozen=True):
     quiet_action: QuietAction | None = None
     group_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
     at_most: AtMost | None = None
+    templates: TemplateSettings | None = None
 
     def __post_init__(self) -> None:
         check_zone(self.zone)

@@ -27,7 +27,7 @@ from tests.receivers.push import PushService
 from tests.waiting import eventually
 from workers.alerts.channels.guard import open_sessions
 from workers.alerts.channels.push import PushChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 from workers.subscriptions import PushSubscription, Subscriptions
 
 PUSH = PushSettings(contact="mailto:desk@news.example", allow_private=True)
@@ -83,7 +83,7 @@ async def service(kept: Subscriptions) -> AsyncIterator[PushService]:
 @pytest.fixture
 async def channel(kept: Subscriptions) -> AsyncIterator[PushChannel]:
     async with open_sessions() as sessions:
-        yield PushChannel(PUSH, sessions, templates({}), lambda: datetime.now(UTC), kept)
+        yield PushChannel(PUSH, sessions, Templates(), lambda: datetime.now(UTC), kept)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.receivers.apprise import JsonReceiver
 from tests.receivers.http import Fault, Status
 from workers.alerts.channels import Undeliverable
 from workers.alerts.channels.apprise import AppriseChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def receiver() -> AsyncIterator[JsonReceiver]:
 
 def channel(receiver: JsonReceiver, options: str = "", timeout_s: float = 20.0) -> AppriseChannel:
     url = receiver.url.replace("http", "json", 1) + "/" + options
-    return AppriseChannel("desk", AppriseSettings(url=url, timeout_s=timeout_s), templates({}))
+    return AppriseChannel("desk", AppriseSettings(url=url, timeout_s=timeout_s), Templates())
 
 
 async def failure_of(sending: Awaitable[None]) -> Undeliverable:
@@ -126,5 +126,5 @@ async def test_each_delivery_keeps_its_own_reason(receiver: JsonReceiver) -> Non
 )
 def test_a_url_that_is_not_one_destination_is_refused_without_being_told(url: str) -> None:
     with pytest.raises(ConfigError, match=r"^alerts.apprise.desk.url: not one URL") as refused:
-        AppriseChannel("desk", AppriseSettings(url=url), templates({}))
+        AppriseChannel("desk", AppriseSettings(url=url), Templates())
     assert url not in str(refused.value)

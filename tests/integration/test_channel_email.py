@@ -16,7 +16,7 @@ from tests.receivers.http import Fault
 from tests.receivers.smtp import PASSWORD, USER, MailReceiver, certificate
 from workers.alerts.channels import Undeliverable
 from workers.alerts.channels.email import MAX_TRIES_FOR_A_FEW, EmailChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 
 ANA, BO = "ana@desk.example", "bo@desk.example"
 
@@ -36,7 +36,7 @@ def channel(server: MailReceiver, **given: Any) -> EmailChannel:
         "recipients": (ANA,),
         "timeout_s": 2,
     }
-    return EmailChannel("desk", EmailSettings(**(settings | given)), templates({}))
+    return EmailChannel("desk", EmailSettings(**(settings | given)), Templates())
 
 
 async def failure_of(sending: Awaitable[None]) -> Undeliverable:

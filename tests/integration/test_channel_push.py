@@ -26,7 +26,7 @@ from workers import subscriptions as store
 from workers.alerts.channels import Undeliverable
 from workers.alerts.channels.guard import Sessions, open_sessions
 from workers.alerts.channels.push import MAX_TRIES_FOR_A_FEW, PushChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 from workers.subscriptions import Subscriptions, VapidKey, subscription, unpacked
 
 CONTACT = "mailto:desk@news.example"
@@ -57,7 +57,7 @@ def channel(sessions: Sessions, kept: Subscriptions) -> PushChannel:
 
 def push_channel(sessions: Sessions, kept: Subscriptions, **given: Any) -> PushChannel:
     settings = PushSettings(contact=CONTACT, timeout_s=1, **given)
-    return PushChannel(settings, sessions, templates({}), lambda: datetime.now(UTC), kept)
+    return PushChannel(settings, sessions, Templates(), lambda: datetime.now(UTC), kept)
 
 
 async def failure_of(sending: Awaitable[None]) -> Undeliverable:

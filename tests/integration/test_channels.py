@@ -34,7 +34,7 @@ from workers.alerts.channels.ntfy import NtfyChannel
 from workers.alerts.channels.slack import SlackChannel
 from workers.alerts.channels.telegram import TelegramChannel
 from workers.alerts.channels.webhook import WebhookChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 
 SECRET = "whsec_" + "A" * 32
 # Short enough to wait for, long enough for any answer on loopback that is not withheld.
@@ -57,7 +57,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-WORDS = templates({})
+WORDS = Templates()
 
 
 LOCAL = "127.0.0.1"

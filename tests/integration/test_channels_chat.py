@@ -17,6 +17,7 @@ from service.config import (
     TelegramSettings,
 )
 from service.errors import ConfigError
+from service.wording import TemplateSettings
 from tests.alert_samples import alert_event
 from tests.receivers.discord import DiscordReceiver
 from tests.receivers.http import Status
@@ -29,10 +30,10 @@ from workers.alerts.channels.guard import Sessions, open_sessions
 from workers.alerts.channels.ntfy import NtfyChannel
 from workers.alerts.channels.slack import SlackChannel
 from workers.alerts.channels.telegram import TelegramChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 from workers.alerts.worker import open_channels
 
-WORDS = templates({})
+WORDS = Templates()
 PRIVATE: dict[str, Any] = {"allow_private": True}
 
 
@@ -232,7 +233,7 @@ async def test_discord_says_in_its_answer_how_long_to_wait(
 async def test_the_longest_alert_of_marks_alone_fits_into_discord(
     discord: DiscordReceiver, sessions: Sessions
 ) -> None:
-    words = templates({"raised": "{title}" * 9})
+    words = Templates((TemplateSettings(raised="{title}" * 9),))
     settings = DiscordSettings(url=f"{discord.url}/api/webhooks/1/token", **PRIVATE)
     channel = DiscordChannel("desk", settings, sessions, words, now)
     event = alert_event(title="*" * 5000)

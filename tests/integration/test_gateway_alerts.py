@@ -27,7 +27,7 @@ from tests.receivers.push import PushService
 from workers import subscriptions
 from workers.alerts.channels.guard import open_sessions
 from workers.alerts.channels.push import PushChannel
-from workers.alerts.text import templates
+from workers.alerts.text import Templates
 from workers.gateway import alert_board
 from workers.subscriptions import PushSubscription, Subscriptions
 
@@ -391,7 +391,7 @@ async def channel(redis: Redis, keys: Keys) -> AsyncIterator[PushChannel]:
     """What the alerts worker pushes with."""
     async with open_sessions() as sessions:
         kept = Subscriptions(redis, keys)
-        yield PushChannel(PUSH, sessions, templates({}), lambda: datetime.now(UTC), kept)
+        yield PushChannel(PUSH, sessions, Templates(), lambda: datetime.now(UTC), kept)
 
 
 async def asked(

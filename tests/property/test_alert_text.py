@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from service.events import AlertEvent
 from service.model import Entry, Paragraph
 from service.plain import plain
+from service.wording import FIELDS, TemplateSettings
 from tests.alert_samples import alert_event
 from workers.alerts import text
 
@@ -25,7 +26,14 @@ _NASTY = (
     "Bcc: {title} {0} { } {{ }} \x00 \u2028 \u202e \ud800 \u200b ＠ javascript:alert(1) https://x.example"
 )
 texts = st.text() | st.lists(st.sampled_from(_NASTY.split(" ")) | st.text(max_size=4)).map(" ".join)
-_TEMPLATES = text.templates({})
+_TEMPLATES = text.Templates()
+_fields = st.sampled_from([f"{{{name}}}" for name in FIELDS])
+_words = texts.map(lambda words: words.replace("{", "{{").replace("}", "}}"))
+written = (
+    st.lists(_fields | _words | st.just("\n"), min_size=1, max_size=6)
+    .map("".join)
+    .filter(lambda template: 1 <= len(template) <= 1000)
+)
 
 
 def alert(title: str | None, body: str, url: str | None, reason: str) -> AlertEvent:
@@ -46,6 +54,18 @@ def test_an_alert_is_lines_without_control_characters_and_within_its_limits(
     assert len(said.title) <= 200
     assert len(said.body) <= text.BODY_CHARACTERS
     said.body.encode()
+
+
+@given(st.none() | texts, texts, written, written)
+def test_no_template_lets_a_control_character_through(
+    title: str | None, body: str, headline: str, below: str
+) -> None:
+    own = TemplateSettings(title=headline, updated=below)
+    said = text.text_of(alert(title, body, None, ""), text.Templates((own,)))
+    assert said.title == plain(said.title) != ""
+    assert all(line == plain(line) for line in said.body.split("\n"))
+    assert len(said.body) <= text.BODY_CHARACTERS
+    f"{said.title}{said.body}".encode()
 
 
 @given(texts)

@@ -22,7 +22,7 @@ from tests.receivers import discord as discord_receiver
 from tests.receivers.slack import shown
 from tests.receivers.telegram import Shown
 from workers.alerts.channels import apprise, discord, email, ntfy, push, slack, telegram
-from workers.alerts.text import Text, templates, text_of
+from workers.alerts.text import Templates, Text, text_of
 
 _NASTY = (
     "<!channel> <https://evil.example|x> &lt; * _ ~ ` @everyone <@&1> **b** ||s|| > # - 1. \\ </b> "
@@ -33,7 +33,7 @@ texts = (
     | st.lists(st.sampled_from(_NASTY.split(" ")) | st.text(max_size=4)).map(" ".join)
     | st.sampled_from('*🕯<&\\" ').map(lambda each: each * 3000)
 )
-_WORDS = templates({})
+_WORDS = Templates()
 _MAIL = EmailSettings(host="a", sender="a@a.example", recipients=("b@b.example",))
 
 

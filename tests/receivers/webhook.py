@@ -7,7 +7,7 @@ from standardwebhooks import Webhook
 
 from service.events import AlertEvent, from_json
 from tests.receivers.http import HttpReceiver
-from workers.alerts.text import templates, text_of
+from workers.alerts.text import Templates, text_of
 
 
 class WebhookReceiver(HttpReceiver):
@@ -23,7 +23,7 @@ class WebhookReceiver(HttpReceiver):
         router.add_post("/hook", self._take)
 
     def visible(self) -> list[str]:
-        return [text_of(event, templates({})).title for event in self.events.values()]
+        return [text_of(event, Templates()).title for event in self.events.values()]
 
     async def _take(self, request: web.Request) -> web.Response:
         body, headers = await request.read(), dict(request.headers)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from service import config
 from service.errors import ConfigError
 from service.events import AlertEvent, Listed
 from service.model import Paragraph
+from service.wording import FIELDS, TemplateSettings
 from tests.alert_samples import alert_event
 from workers.alerts import text
-from workers.alerts.text import Text, change, cut, safe_link, sentences, templates, text_of
+from workers.alerts.text import Templates, Text, change, cut, safe_link, sentences, text_of
 
 LINK = "https://news.example/live/1#e1"
 WHERE = "War in Ukraine, 2025-04-25 09:17 UTC"
@@ -18,7 +24,7 @@ WHERE = "War in Ukraine, 2025-04-25 09:17 UTC"
 
 def said(kind: str, *, title: str | None = "General killed", body: str = "", **given: str) -> Text:
     event = alert_event(kind, title=title)
-    return text_of(with_body(event, body), templates(given))
+    return text_of(with_body(event, body), Templates((TemplateSettings(**given),)))
 
 
 def with_body(event: AlertEvent, body: str) -> AlertEvent:
@@ -58,7 +64,7 @@ def test_an_alert_about_several_entries_names_those_that_still_stand(kind: str) 
     several = msgspec.structs.replace(
         event, data=msgspec.structs.replace(event.data, entries=entries)
     )
-    shown = text_of(several, templates({}))
+    shown = text_of(several, Templates())
     assert shown.title.endswith(" and 1 more")
     assert "Also: Two" in shown.body
     assert "Three" not in shown.body
@@ -131,7 +137,7 @@ def test_a_template_of_the_settings_is_used() -> None:
 @pytest.mark.parametrize(
     ("template", "says"),
     [
-        ("{headline}", "unknown field {headline} (allowed: {word}, {title}, {summary}, {reason}"),
+        ("{headline}", "unknown field {headline}; allowed: {word}, {title}, {summary}, {reason}"),
         ("{}", "unknown field {}"),
         ("{0}", "unknown field {0}"),
         ("{title.__class__}", "unknown field {title.__class__}"),
@@ -142,11 +148,32 @@ def test_a_template_of_the_settings_is_used() -> None:
         ("}", "single '}' encountered in format string"),
     ],
 )
-def test_a_template_that_cannot_be_used_is_refused_by_name(template: str, says: str) -> None:
+def test_a_template_that_cannot_be_used_is_refused_by_name(
+    tmp_path: Path, template: str, says: str
+) -> None:
+    path = tmp_path / "stoppress.toml"
+    path.write_text(f"[alerts.templates]\nupdated = {json.dumps(template)}", "utf-8")
     with pytest.raises(ConfigError) as refused:
-        templates({"updated": template})
-    assert str(refused.value).startswith(f"alerts.templates.updated: {says}")
+        config.load(path, {}, {})
+    assert f"alerts.templates: updated: {says}" in str(refused.value)
+    body = json.dumps({"when": {"label": ["x"]}, "templates": {"updated": template}}).encode()
+    with pytest.raises(ConfigError) as refused:
+        config.rule_asked("cup", body, ())
+    assert f"alerts.rules.cup.templates: updated: {says}" in str(refused.value)
+
+
+def test_a_rule_says_it_before_its_channel_and_a_channel_before_all() -> None:
+    every = TemplateSettings(title="all {title}", raised="all", updated="all", retracted="all")
+    channel = TemplateSettings(raised="channel", updated="channel")
+    own = {"breaking": TemplateSettings(raised="rule")}
+    words = Templates((channel, every), own.get)
+    states = ("raised", "updated", "retracted")
+    shown = [text_of(alert_event(kind), words) for kind in states]
+    assert [each.body for each in shown] == ["rule", "channel", "all"]
+    assert all(each.title.startswith("all ") for each in shown)
+    other = replace(alert_event(), data=replace(alert_event().data, rule="other"))
+    assert text_of(other, words).body == "channel"
 
 
 def test_every_field_can_be_had() -> None:
-    assert set(text.fields_of(alert_event("updated"))) == set(text.FIELDS)
+    assert set(text.fields_of(alert_event("updated"))) == set(FIELDS)

@@ -9,6 +9,7 @@ import structlog
 
 from service.config import AlertSettings
 from service.rules import RuleSettings
+from service.wording import TemplateSettings
 from workers.alerts.rules import Defaults, Rule, rules_of
 from workers.rulebook import Rulebook, readable
 
@@ -42,6 +43,11 @@ class CurrentRules:
                 log.info("rules.changed", rules=[*self._rules])
             self._due = self._clock() + READ_EVERY_S
         return self._rules
+
+    def templates(self, rule: str) -> TemplateSettings | None:
+        """Those of a rule, as far as it is known; None where it has none."""
+        known = self._rules.get(rule)
+        return known.templates if known else None
 
     def _understood(self, written: Mapping[bytes, bytes]) -> dict[str, RuleSettings]:
         """A rule that can't be read is not followed; one with a channel too many is."""

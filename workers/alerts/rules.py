@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from service.events import AlertData, AlertEvent, AlertType, EntryEvent, Event
 from service.model import digest
 from service.rules import BUILT_IN, DAYS, Condition, Day, Priority, QuietAction, RuleSettings
+from service.wording import TemplateSettings
 from workers.alerts.conditions import Trace, Views, told, traced
 from workers.alerts.limits import Limit, limit_of
 from workers.alerts.quiet import Quiet, quiet_of
@@ -81,6 +82,7 @@ class Rule(Struct, frozen=True):
     group_s: float | None = None
     limit: Limit | None = None
     again_after_s: float = 30 * DAY_S
+    templates: TemplateSettings | None = None
 
 
 BREAKING = Rule(BUILT_IN, "high", Condition(label=(BUILT_IN,)))
@@ -126,6 +128,7 @@ def _rule(name: str, table: RuleSettings, defaults: Defaults) -> Rule:
         group_s=table.group_s,
         limit=limit_of(table.at_most) if table.at_most else None,
         again_after_s=defaults.again_after_days * DAY_S,
+        templates=table.templates,
     )
 
 
@@ -265,7 +268,7 @@ def _edited(judged: Judged, event: EntryEvent, now: datetime, views: Views) -> J
     Where the event does not say what it was like, a match is taken for new. That an entry has one
     alert at most is seen to elsewhere.
     """
-    rule, trace, news = judged.rule, judged.trace, _news(event)
+    rule, trace, news = judged.rule, judged.trace, news_in(event)
     assert trace is not None
     before = traced(rule.when, views.before)
     if news is not None:
@@ -305,7 +308,7 @@ def _because(event: EntryEvent, trace: Trace, before: Trace | None = None) -> st
     return f"edited: {significance.kind}" if significance else "edited to match"
 
 
-def _news(event: EntryEvent) -> str | None:
+def news_in(event: EntryEvent) -> str | None:
     """What an edit changes of what was said; None when that is still true."""
     significance = event.data.significance
     if significance is None:

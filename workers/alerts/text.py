@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from string import Formatter
 
 from msgspec import Struct
 from yarl import URL
 
-from service.errors import ConfigError
 from service.events import AlertEvent, rfc3339
 from service.plain import plain
+from service.wording import TemplateSettings
 from workers.alerts.rules import State, state_of
 
 TITLE_CHARACTERS = 150
@@ -26,18 +25,7 @@ CHANGE_CHARACTERS = 200
 BODY_CHARACTERS = 1000
 LINK_CHARACTERS = 400
 
-# What a template can say, by name.
-FIELDS = {
-    "word": "the rule and what has become of the alert: BREAKING, UPDATED, RETRACTED",
-    "title": "the entry's headline, or its first sentence; how many more there are",
-    "summary": "one or two sentences of its text, or the headlines of the others",
-    "reason": "why the alert was raised, updated or retracted",
-    "change": "on an update what changed, such as 9 killed → 12 killed",
-    "page": "the page's title",
-    "time": "when the entry was published, such as 2025-04-25 09:17 UTC",
-    "link": "its address",
-}
-# By the setting in [alerts.templates]; one for the headline and one for each state.
+# By the key of TemplateSettings; one for the headline and one for each state.
 DEFAULTS = {
     "title": "{word}: {title}",
     "raised": "{summary}\n{page}, {time}",
@@ -46,6 +34,10 @@ DEFAULTS = {
 }
 _KINDS = ("figure", "polarity", "name", "correction")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’»)]*\s+")
+
+
+# The templates of a rule by its name; None where it has none.
+OfRule = Callable[[str], TemplateSettings | None]
 
 
 class Text(Struct, frozen=True):
@@ -66,54 +58,39 @@ class Text(Struct, frozen=True):
 
 
 class Templates(Struct, frozen=True):
-    """Templates that are known to be good, by the keys of DEFAULTS."""
+    """What is said. layers: of each key the first that is given counts; DEFAULTS come last.
 
-    by_key: Mapping[str, str]
-
-
-def templates(given: Mapping[str, str | None]) -> Templates:
-    """The templates of the settings, with DEFAULTS for those that are not given.
-
-    Raises ConfigError that names what a template may not hold. Only `{field}` is understood, and
-    `{{` and `}}` for braces: no attribute, index, conversion or format.
+    of_rule: those of a rule by its name, which come before all: a rule is about the story.
     """
-    chosen = DEFAULTS | {key: text for key, text in given.items() if text is not None}
-    for key, text in chosen.items():
-        _check(text, f"alerts.templates.{key}")
-    return Templates(chosen)
 
+    layers: tuple[TemplateSettings, ...] = ()
+    of_rule: OfRule = lambda rule: None
 
-def _check(template: str, where: str) -> None:
-    fix = f"allowed: {', '.join(f'{{{name}}}' for name in FIELDS)}; {{{{ and }}}} for braces"
-    try:
-        parts = list(Formatter().parse(template))
-    except ValueError as error:
-        raise ConfigError("config.invalid", str(error).lower(), where=where, fix=fix) from None
-    for _, name, spec, conversion in parts:
-        if name is None:
-            continue
-        if name not in FIELDS:
-            raise ConfigError("config.unknown", f"unknown field {{{name}}}", where=where, fix=fix)
-        if spec or conversion:
-            what = f"{{{name}}} takes no format"
-            raise ConfigError("config.invalid", what, where=where, fix=fix)
+    def by_key(self, rule: str) -> dict[str, str]:
+        """The templates for alerts of a rule, by the keys of DEFAULTS."""
+        chosen = DEFAULTS.copy()
+        for layer in reversed((self.of_rule(rule), *self.layers)):
+            chosen |= layer.given() if layer else {}
+        return chosen
 
 
 def text_of(event: AlertEvent, templates: Templates) -> Text:
     """What an alert event says to people."""
     state, fields = state_of(event), fields_of(event)
-    body = templates.by_key[state].format_map(fields)
-    lines = (" ".join(line.split()) for line in body.splitlines())
+    chosen = templates.by_key(event.data.rule)
+    body = chosen[state].format_map(fields)
+    lines = map(plain, body.splitlines())
+    title = plain(chosen["title"].format_map(fields)) or fields["title"]
     return Text(
         state=state,
-        title=cut(" ".join(templates.by_key["title"].format_map(fields).split()), 200),
+        title=cut(title, 200),
         body=cut("\n".join(line for line in lines if line), BODY_CHARACTERS),
         link=fields["link"],
     )
 
 
 def fields_of(event: AlertEvent) -> dict[str, str]:
-    """Every field of FIELDS for an event: one line each, without control characters."""
+    """Every field of wording.FIELDS for an event: one line each, without control characters."""
     data, entry, state = event.data, event.data.entry, state_of(event)
     text = plain(entry.text)
     first = sentences(text, 1)

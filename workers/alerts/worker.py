@@ -11,10 +11,9 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-import msgspec
 from redis.asyncio import Redis
 
-from service.config import AlertSettings
+from service.config import CHANNELS, AlertSettings
 from service.errors import StoreError
 from service.keys import Keys
 from workers.alerts.canary import CanaryChannel, Watch
@@ -36,34 +35,58 @@ from workers.alerts.ledger import Ledger
 from workers.alerts.queue import Queue
 from workers.alerts.raising import Raising
 from workers.alerts.steps import Checkpoint, Clock, no_checkpoint
-from workers.alerts.text import templates
+from workers.alerts.text import OfRule, Templates
 from workers.consumer import REDIS_ERRORS, Consumer, process_name
 from workers.rulebook import Rulebook
 from workers.subscriptions import Subscriptions
 
 DEFAULT_PACE = Pace()
+# Tables of channels that show text: a webhook gets the event, the console has a line of its own.
+TEXTUAL = tuple(kind for kind in CHANNELS if kind != "webhooks")
+
+
+def wording(settings: AlertSettings, of_rule: OfRule) -> dict[str, Templates]:
+    """By channel, of those that show text, what is said there. of_rule: the templates of a rule."""
+    own = {
+        **{f"{kind}:{name}": each.templates for kind in TEXTUAL
+           for name, each in getattr(settings, kind).items()},
+        **({"push": settings.push.templates} if settings.push else {}),
+    }  # fmt: skip
+    return {name: Templates((each, settings.templates), of_rule) for name, each in own.items()}
 
 
 def open_channels(
-    settings: AlertSettings, sessions: Sessions, now: Clock, subscriptions: Subscriptions
+    settings: AlertSettings,
+    sessions: Sessions,
+    now: Clock,
+    subscriptions: Subscriptions,
+    of_rule: OfRule = lambda rule: None,
 ) -> list[Channel]:
-    """The channels that the settings name. Raises ConfigError."""
-    words = templates(msgspec.to_builtins(settings.templates))
-    shared = (sessions, words, now)
+    """The channels that the settings name. of_rule: the templates of a rule. Raises ConfigError."""
+    words = wording(settings, of_rule)
+
+    def shared(channel: str) -> tuple[Sessions, Templates, Clock]:
+        return sessions, words[channel], now
+
     remote: list[Channel] = [
-        *(WebhookChannel(name, each, sessions, now) for name, each in settings.webhooks.items()),
-        *(NtfyChannel(name, each, *shared) for name, each in settings.ntfy.items()),
-        *(SlackChannel(name, each, *shared) for name, each in settings.slack.items()),
-        *(DiscordChannel(name, each, *shared) for name, each in settings.discord.items()),
-        *(TelegramChannel(name, each, *shared) for name, each in settings.telegram.items()),
-        *(EmailChannel(name, each, words) for name, each in settings.email.items()),
+        *(WebhookChannel(n, each, sessions, now) for n, each in settings.webhooks.items()),
+        *(NtfyChannel(n, each, *shared(f"ntfy:{n}")) for n, each in settings.ntfy.items()),
+        *(SlackChannel(n, each, *shared(f"slack:{n}")) for n, each in settings.slack.items()),
+        *(DiscordChannel(n, each, *shared(f"discord:{n}")) for n, each in settings.discord.items()),
+        *(
+            TelegramChannel(n, each, *shared(f"telegram:{n}"))
+            for n, each in settings.telegram.items()
+        ),
+        *(EmailChannel(n, each, words[f"email:{n}"]) for n, each in settings.email.items()),
     ]
     if settings.apprise:  # it takes half a second to load
         from workers.alerts.channels.apprise import AppriseChannel
 
-        remote += [AppriseChannel(name, each, words) for name, each in settings.apprise.items()]
+        remote += [
+            AppriseChannel(n, each, words[f"apprise:{n}"]) for n, each in settings.apprise.items()
+        ]
     if settings.push is not None:
-        remote.append(PushChannel(settings.push, *shared, subscriptions))
+        remote.append(PushChannel(settings.push, *shared("push"), subscriptions))
     console: list[Channel] = [ConsoleChannel(sys.stdout)] if settings.console else []
     return [*console, *(Gate(channel) for channel in remote)]
 
@@ -96,7 +119,9 @@ async def alerts_worker(
             stack.push_async_callback(redis.aclose)
             return redis
 
-        channels = open_channels(settings, sessions, now, Subscriptions(client(), keys))
+        rules = CurrentRules(settings, Rulebook(client(), keys))
+        subscriptions = Subscriptions(client(), keys)
+        channels = open_channels(settings, sessions, now, subscriptions, rules.templates)
         holder, lease_s = process_name(), settings.claim_after_s
 
         def delivery(channel: Channel, *, is_dry: bool = False) -> Delivery:
@@ -121,7 +146,7 @@ async def alerts_worker(
         raising = Raising(
             Ledger(client(), keys, max_events=max_events, queued=wake),
             Holding(client(), keys),
-            CurrentRules(settings, Rulebook(client(), keys)),
+            rules,
             [channel.name for channel in channels],
             now=now, checkpoint=checkpoint,
         )  # fmt: skip
