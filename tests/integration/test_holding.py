@@ -358,6 +358,34 @@ async def test_a_change_that_came_before_what_is_held_is_in_it(desk: Open) -> No
     assert len(await one.told()) == 1
 
 
+# --- the order of things -------------------------------------------------------------------------
+
+
+def edits(desk: Desk) -> tuple[Any, Any]:
+    """An entry gains another label, of which nobody knows whose place it takes; then ours."""
+    one = event(desk, "edited", labels=("x",), gained=("x",), changed=("labels",), sequence=2)
+    desk.now += timedelta(seconds=30)
+    both = {"labels": ("x", "key"), "gained": ("key",), "changed": ("labels",)}
+    return one, event(desk, "edited", sequence=3, **both)
+
+
+@pytest.mark.parametrize("rule", [replace(KEY, group_s=None), KEY])
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_an_edit_before_an_entry_matches_takes_no_alert_back(
+    desk: Open, rule: Rule, is_late: bool
+) -> None:
+    """Not even when the worker that had the first edit died, and another one comes to it late."""
+    one = desk(rule)
+    one.now = datetime.now(UTC)  # Redis has a clock of its own
+    other, ours = edits(one)
+    await one.see(*((ours, other) if is_late else (other, ours)))
+    await one.later(60)
+    assert kinds(await one.told()) == ["raised"]
+    if is_late:
+        await one.see(other)
+    assert kinds(await one.told()) == ["raised"]
+
+
 # --- crashes -------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ NOTHING = Memory()
 class Hold(Struct, frozen=True):
     """Keep this alert until a moment, and tell it with others of its page then.
 
-    again: as of Raise. early: id of a change that came before it and is in it.
+    again: as of Raise. early: id of a change that came before it: it is in it, or older.
     """
 
     event: AlertEvent
@@ -235,13 +235,12 @@ def _raised(judged: Judged, now: datetime, memory: Memory, *, again: bool = Fals
         event = replace(event, id=digest(event.id, event.data.event, event.type))
 
     def hold(until: datetime, why: Wait) -> Hold | Suppress:
-        early = memory.early
-        if early is None:
-            return Hold(event, until, why, rule.channels, again)
-        if early.type == "stoppress.alert.retracted":
-            return Suppress("retracted_before")
-        newer = replace(event, data=replace(event.data, entry=early.data.entry))
-        return Hold(newer, until, why, rule.channels, again, early.id)
+        early, newest = memory.early, event
+        if early and early.observed_at >= event.observed_at:  # an older one bears on nothing
+            if early.type == "stoppress.alert.retracted":
+                return Suppress("retracted_before")
+            newest = replace(event, data=replace(event.data, entry=early.data.entry))
+        return Hold(newest, until, why, rule.channels, again, early.id if early else "")
 
     if until := quiet_until(rule.quiet, now):
         if rule.quiet and rule.quiet.action == "drop":
@@ -265,12 +264,11 @@ def _full_until(
 def _of_held(judged: Judged, step: Step, known: Known | None) -> Decision:
     """What becomes of an alert that is held: it is kept as it is now, or let go."""
     assert known is not None
-    if step == "unhold":
-        assert judged.retracted is not None
-        return Unhold(judged.retracted)
-    event, held = judged.raised, known.held
+    event, held = judged.retracted if step == "unhold" else judged.raised, known.held
     if event is None or held is None or event.observed_at < held.observed_at:
         return Suppress("raised_before")  # the same, or older than what is held
+    if step == "unhold":
+        return Unhold(event)
     return Refresh(replace(event, data=replace(event.data, reason=held.data.reason)))
 
 

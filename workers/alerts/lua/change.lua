@@ -18,9 +18,10 @@ local place = 'done:' .. ARGV[4]
 if redis.call('HEXISTS', KEYS[1], place) == 1 then
   return 'done'
 end
--- Times have one form, so they compare as text. A retraction is the last word whenever it comes.
-local latest = redis.call('HGET', KEYS[1], 'latest_time')
-if latest and ARGV[8] == 'updated' and ARGV[5] < latest then
+-- Times have one form, so they compare as text. A retraction is the last word whenever it comes, but for
+-- one of before the alert: its entry has come to match since.
+local latest = redis.call('HGET', KEYS[1], ARGV[8] == 'updated' and 'latest_time' or 'seen_at')
+if latest and ARGV[5] < latest then
   return 'stale'
 end
 local time = redis.call('TIME')

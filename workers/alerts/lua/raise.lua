@@ -3,7 +3,9 @@
 -- stream (0: append nothing), id, time, deadline in ms and JSON of the event, number of further
 -- ledger arguments, those, then the fields of the event.
 -- Returns whether it was raised now (1 or 0), and the JSON of a change that came before it, if any.
-local early = redis.call('HGET', KEYS[1], 'early')
+local found = redis.call('HMGET', KEYS[1], 'early', 'early_time')
+-- One that is older than what raises it was handled in its turn: it bears on nothing.
+local early = found[2] and found[2] >= ARGV[5] and found[1]
 if redis.call('HEXISTS', KEYS[1], 'state') == 1 then
   return { 0, early }
 end
