@@ -386,6 +386,36 @@ async def test_an_edit_before_an_entry_matches_takes_no_alert_back(
     assert kinds(await one.told()) == ["raised"]
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_an_older_edit_of_a_part_does_not_undo_a_newer_one(desk: Open, is_told: bool) -> None:
+    """Another worker was given the older one, and was late."""
+    one = desk()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    if is_told:
+        await one.later(60)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE, "entry": "e2"}
+    older = event(one, "edited", title="12 killed", sequence=2, **figure)
+    one.now += timedelta(seconds=10)
+    await one.see(event(one, "edited", title="15 killed", sequence=3, **figure))
+    if not is_told:
+        await one.later(60)
+    await one.see(older)
+    titles = {each.entry: each.title for each in (await one.told())[-1].data.entries}
+    assert titles["e2"] == "15 killed"
+
+
+async def test_a_group_in_another_spelling_is_changed_all_the_same(desk: Open) -> None:
+    """Workers of two versions share a Redis while one takes the place of the other."""
+    one = desk()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    await one.later(60)
+    key = one.keys.together((await one.told())[0].data.alert)
+    await one.redis.set(key, (await one.redis.get(key)).replace(b"{", b'{"new":1,', 1))
+    async with asyncio.timeout(5):  # it was tried again for ever
+        await one.see(event(one, "removed", entry="e2", sequence=2))
+    assert kinds(await one.told()) == ["raised", "updated"]
+
+
 # --- crashes -------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from service.events import AlertEvent, EntryEvent, Event
 from service.model import digest
 from workers.alerts.conditions import Views
-from workers.alerts.grouping import Group, Held, as_one, changed
+from workers.alerts.grouping import Group, Held, Part, as_one, changed
 from workers.alerts.limits import Limit, full_until
 from workers.alerts.quiet import quiet_until
 from workers.alerts.rules import (
@@ -281,8 +281,17 @@ def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Deci
         return Suppress("retracted_before")  # so long ago that nobody knows of what
     if group is None:
         return Change(event, judged.rule.channels)
+    if _is_stale(event, group.part(judged.alert)):
+        return Suppress("raised_before")
     after, told = changed(group, event)
     return Amend(told, group, after, judged.rule.channels)
+
+
+def _is_stale(event: AlertEvent, part: Part | None) -> bool:
+    """Is a change older than what is told of its part? As the ledger has it of a single alert."""
+    if part is None or part.changed_at is None or event.observed_at >= part.changed_at:
+        return False
+    return event.type == "stoppress.alert.updated" or not part.last
 
 
 # --- what was held ---------------------------------------------------------------------------

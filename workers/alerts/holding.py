@@ -150,8 +150,12 @@ class Holding:
 
     async def amend(self, before: Group, after: Group) -> bool:
         """Remember a group as it is now. False, and nothing done, when it was not as before."""
-        values = [_encoded(before), _encoded(after), KEEP_S]
-        return await self._run("amend", [self._keys.together(before.id)], values)
+        key = self._keys.together(before.id)
+        # As it stands there: another version may have written the same otherwise.
+        now: Any = await self._redis.get(key)
+        if now is None or _decoded(now, Group) not in (before, after):
+            return False
+        return await self._run("amend", [key], [now, _encoded(after), KEEP_S])
 
     async def take(self, rule: str, alert: str, limit: Limit, now: datetime) -> bool:
         """Take room in a rule's limit; the same alert takes it once. False when there is none."""
