@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -19,6 +20,7 @@ from service.keys import Keys
 from service.model import PageRef
 from service.rules import Condition
 from tests.alert_samples import PAGE, entry_event
+from workers.alerts.decisions import Memory
 from workers.alerts.grouping import place
 from workers.alerts.holding import Holding
 from workers.alerts.ledger import Ledger
@@ -47,10 +49,10 @@ class Desk:
         self.rules = rules or (BREAKING, KEY)
         self.fell = 0
 
-    def worker(self) -> Raising:
+    def worker(self, holding: Holding | None = None) -> Raising:
         return Raising(
             Ledger(self.redis, self.keys, max_events=1000),
-            Holding(self.redis, self.keys),
+            holding or Holding(self.redis, self.keys),
             self._rules,
             (),
             now=lambda: self.now,
@@ -69,11 +71,15 @@ class Desk:
     async def see(self, *events: Event) -> None:
         """Handle events, again where a worker dies."""
         for event in events:
-            fields = {name.encode(): value for name, value in to_fields(event).items()}
             try:
-                await self.worker().handle(b"1-0", fields)
+                await self.handle(self.worker(), event)
             except KilledError:
-                await self.worker().handle(b"1-0", fields)
+                await self.handle(self.worker(), event)
+
+    async def handle(self, worker: Raising, event: Event) -> None:
+        """A worker handles an event."""
+        fields = {name.encode(): value for name, value in to_fields(event).items()}
+        await worker.handle(b"1-0", fields)
 
     async def later(self, seconds: float) -> None:
         """Time passes; then a worker looks for what is due, and another one where it dies."""
@@ -414,6 +420,70 @@ async def test_a_group_in_another_spelling_is_changed_all_the_same(desk: Open) -
     async with asyncio.timeout(5):  # it was tried again for ever
         await one.see(event(one, "removed", entry="e2", sequence=2))
     assert kinds(await one.told()) == ["raised", "updated"]
+
+
+async def test_what_was_let_go_is_not_held_again_by_a_worker_that_is_late(desk: Open) -> None:
+    """A worker died after it held an alert; what it had in hand is handled again later."""
+    one = desk()
+    one.now = datetime.now(UTC)  # Redis has a clock of its own
+    seen = event(one)
+    await one.see(seen)
+    one.now += timedelta(seconds=10)
+    await one.see(event(one, "removed", sequence=2), seen)
+    await one.later(60)
+    assert await one.told() == []
+
+
+class SlowHolding(Holding):
+    """Stands still when it has read what was before."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        super().__init__(redis, keys)
+        self.has_read, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
+        memory = await super().recall(rule, page, alert)
+        self.has_read.set()
+        await self.goes_on.wait()
+        return memory
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+async def test_a_withdrawal_that_overtakes_its_entry_is_followed(
+    desk: Open, is_raised: bool
+) -> None:
+    """One worker decides on it while another holds the entry, and maybe others of the page."""
+    one = desk(KEY)
+    one.now = datetime.now(UTC)
+    slow = SlowHolding(one.redis, one.keys)
+    gone = event(one, "removed", entry="e2", sequence=2)
+    withdrawal = asyncio.create_task(one.handle(one.worker(slow), gone))
+    await slow.has_read.wait()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    if is_raised:
+        await one.later(60)
+    slow.goes_on.set()
+    await withdrawal
+    await one.later(60)
+    told = await one.told()
+    listed = [{each.entry for each in one.data.entries if not each.withdrawn} for one in told]
+    assert listed == ([{"e1", "e2"}, {"e1"}] if is_raised else [set()])
+    assert told[-1].data.entry.id == ("e2" if is_raised else "e1")
+
+
+async def test_a_worker_that_was_slow_does_not_hold_what_was_before(desk: Open) -> None:
+    one = desk(KEY)
+    slow = SlowHolding(one.redis, one.keys)
+    seen = event(one)
+    late = asyncio.create_task(one.handle(one.worker(slow), seen))
+    await slow.has_read.wait()
+    one.now += timedelta(seconds=10)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE}
+    await one.see(seen, event(one, "edited", title="12 killed", sequence=2, **figure))
+    slow.goes_on.set()
+    await late
+    await one.later(60)
+    assert [told.data.entry.title for told in await one.told()] == ["12 killed"]
 
 
 # --- crashes -------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Holding:
     async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
         """What is known of an alert, and what else bears on it by its rule."""
         keys, where = self._keys, place(rule.name, page)
-        async with self._redis.pipeline(transaction=False) as step:
+        async with self._redis.pipeline() as step:  # all of one moment: it may be raised just now
             step.hmget(keys.ledger(alert), ["state", "event", "latest_time", "group", "early"])
             step.get(keys.together(alert))
             step.hget(keys.held(where), alert)

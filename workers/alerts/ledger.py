@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from service.errors import CorruptionError
 from service.events import AlertEvent, from_json, rfc3339, to_fields, to_json
 from service.keys import Keys
+from workers.alerts.grouping import place
 from workers.alerts.rules import TRANSITIONS, state_of
 from workers.consumer import send_once
 
@@ -72,6 +73,7 @@ class Ledger:
         self._redis, self._keys, self._max_events = redis, keys, max_events
         self._queued = queued
         self._raise, self._change = script(redis, "raise"), script(redis, "change")
+        self._early = script(redis, "early")
 
     async def raise_alert(
         self, event: AlertEvent, now: datetime, channels: Sequence[str], *, keep_s: int = 0
@@ -105,8 +107,7 @@ class Ledger:
 
         channels: as in raise_alert.
         True when that was done now; False, and nothing done, when the alert does not stand, this
-        event has had its effect, or is older than one that has. Of an alert that is not raised yet
-        it is remembered.
+        event has had its effect, or is older than one that has.
         """
         state = state_of(event)
         may_come_from = TRANSITIONS[state]
@@ -121,6 +122,15 @@ class Ledger:
         if is_changed:
             self._queued()
         return is_changed
+
+    async def remember(self, event: AlertEvent) -> bool:
+        """Remember a change of an alert that is not raised yet: it follows when it is raised.
+
+        False, and nothing done, when the alert is known by now, or held.
+        """
+        alert, where = event.data.alert, place(event.data.rule, event.data.page.id)
+        keys = [self._keys.ledger(alert), self._keys.held(where), self._keys.closing(where)]
+        return bool(await self._early(keys=keys, args=[alert, *_newest(event)]))
 
     async def suppress(self, alert: str, reason: str) -> None:
         """Note that an alert is not to be raised, unless it was."""

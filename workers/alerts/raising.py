@@ -121,7 +121,7 @@ class Raising:
             case Suppress(early=None):
                 await self._suppress(event, judged.rule, decision)
             case Suppress(early=alert) if alert is not None:
-                await self._change(alert, judged.rule.channels)
+                return await self._remember(alert)
             case Amend():
                 return await self._amend(decision)
             case Hold():
@@ -178,6 +178,12 @@ class Raising:
         lag, reason = lag_ms(alert, self._now()), alert.data.reason[:200]
         log.info(f"alert.{state}", **about(alert), reason=reason, lag_ms=lag)
 
+    async def _remember(self, alert: AlertEvent) -> bool:
+        if not await self._ledger.remember(alert):
+            return False
+        log.debug("alert.suppressed", **about(alert), reason="not_raised")
+        return True
+
     async def _amend(self, decision: Amend) -> bool:
         """The group first: done again, the same event makes the same of it."""
         if not await self._holding.amend(decision.before, decision.after):
@@ -201,7 +207,8 @@ class Raising:
         if not await self._holding.unhold(alert):
             return False
         log.info("alert.let_go", **about(alert), reason=alert.data.reason[:200])
-        return True
+        # What it was held for may be handled again, where its worker has died.
+        return await self._ledger.remember(alert)
 
     # --- what was held ---------------------------------------------------------------------------
 

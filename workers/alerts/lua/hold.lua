@@ -1,8 +1,9 @@
--- Hold an alert, unless it was raised or silenced, or is about to be raised.
+-- Hold an alert, unless it was raised or silenced, is held or about to be raised.
 -- KEYS held, closing, due, ledger; ARGV place, alert, its event, due (ms), token, rule, id of a change
 -- that came before the alert and is in it ("" for none).
 -- Returns 1 when it is held, 0 when it is to be decided on anew.
 if redis.call('HEXISTS', KEYS[4], 'state') == 1 or redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1
+    or redis.call('HEXISTS', KEYS[1], ARGV[2]) == 1
     or (redis.call('HGET', KEYS[4], 'early_id') or '') ~= ARGV[7] then
   return 0
 end
