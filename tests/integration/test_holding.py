@@ -486,6 +486,38 @@ async def test_a_worker_that_was_slow_does_not_hold_what_was_before(desk: Open) 
     assert [told.data.entry.title for told in await one.told()] == ["12 killed"]
 
 
+class DyingHolding(Holding):
+    """Its worker dies before it raises."""
+
+    async def take(self, *_: Any) -> bool:
+        raise KilledError
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_an_alert_that_is_raised_anew_has_an_id_of_its_own_whatever_comes_between(
+    desk: Open, is_held: bool
+) -> None:
+    """Who got the first would take one with the same id for the same, and show nothing."""
+    limit = None if is_held else Limit(9, 60)
+    rule = replace(KEY, group_s=60 if is_held else None, limit=limit, again_after_s=86_400)
+    one = desk(rule)
+    await one.see(event(one))
+    await one.later(60)
+    await one.see(event(one, "edited", labels=(), changed=("labels",), sequence=2))
+    one.now += timedelta(days=1)
+    late = event(one, "edited", gained=("key",), changed=("labels",), sequence=3)
+    if not is_held:
+        with pytest.raises(KilledError):
+            await one.handle(one.worker(DyingHolding(one.redis, one.keys)), late)
+    await one.see(late)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE}
+    await one.see(event(one, "edited", title="12 killed", sequence=4, **figure))
+    await one.later(60)
+    first, _, anew, *_ = told = await one.told()
+    assert kinds(told) == ["raised", "retracted", "raised", *([] if is_held else ["updated"])]
+    assert (anew.data.alert, anew.id != first.id) == (first.data.alert, True)
+
+
 # --- crashes -------------------------------------------------------------------------------------
 
 

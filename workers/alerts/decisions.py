@@ -269,7 +269,7 @@ def _of_held(judged: Judged, step: Step, known: Known | None) -> Decision:
         return Suppress("raised_before")  # the same, or older than what is held
     if step == "unhold":
         return Unhold(event)
-    return Refresh(replace(event, data=replace(event.data, reason=held.data.reason)))
+    return Refresh(replace(event, id=held.id, data=replace(event.data, reason=held.data.reason)))
 
 
 def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Decision:

@@ -26,7 +26,7 @@ from workers.alerts.limits import Limit
 from workers.alerts.rules import Rule, Standing
 from workers.consumer import send_once
 
-_SCRIPTS = ["hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room", "forget"]
+_SCRIPTS = ["hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room"]
 _AT_ONCE = 100
 
 
@@ -77,18 +77,26 @@ class Holding:
         found = zip(alerts, answers, strict=True)
         return {alert: known for alert, answer in found if (known := _known(answer, None))}
 
-    async def hold(self, event: AlertEvent, until: datetime, early: str = "") -> bool:
+    async def hold(
+        self, event: AlertEvent, until: datetime, early: str = "", *, again: bool = False
+    ) -> bool:
         """Hold an alert. A group that is there already stays due when it is.
 
-        early: id of the change before it that is in it.
+        early: id of the change before it. again: as of Ledger.raise_alert.
         False, and nothing done, when something has become of it meanwhile.
         """
         data = event.data
         where = place(data.rule, data.page.id)
         return await self._run(
             "hold",
-            [self._held(where), self._closing(where), self._due, self._keys.ledger(data.alert)],
-            [where, data.alert, _encoded(event), _ms(until), event.data.event, data.rule, early],
+            [
+                *(self._held(where), self._closing(where), self._due),
+                *(self._keys.ledger(data.alert), self._keys.together(data.alert)),
+            ],
+            [
+                *(where, data.alert, _encoded(event), _ms(until), event.data.event, data.rule),
+                *(early, int(again)),
+            ],
         )
 
     async def refresh(self, event: AlertEvent) -> bool:
@@ -161,10 +169,6 @@ class Holding:
         """Take room in a rule's limit; the same alert takes it once. False when there is none."""
         values = [alert, _ms(now), int(limit.window_s * 1000), limit.count]
         return await self._run("room", [self._keys.rate(rule)], values)
-
-    async def forget(self, alert: str) -> None:
-        """Forget an alert that was retracted. Others are left as they are."""
-        await self._run("forget", [self._keys.ledger(alert), self._keys.together(alert)], [])
 
     async def _run(self, script: str, keys: list[str], values: list[Any]) -> bool:
         return bool(await self._scripts[script](keys=keys, args=values))

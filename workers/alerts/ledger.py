@@ -76,12 +76,19 @@ class Ledger:
         self._early = script(redis, "early")
 
     async def raise_alert(
-        self, event: AlertEvent, now: datetime, channels: Sequence[str], *, keep_s: int = 0
+        self,
+        event: AlertEvent,
+        now: datetime,
+        channels: Sequence[str],
+        *,
+        again: bool = False,
+        keep_s: int = 0,
     ) -> bool:
         """Open the alert's ledger, append its event to the stream and queue it, in one step.
 
-        channels: by name, where it is to be delivered. keep_s: for a dry run, which is not
-        appended to the stream: for so long its ledger is kept.
+        channels: by name, where it is to be delivered. again: an earlier alert of the entry that
+        was retracted is forgotten. keep_s: for a dry run, which is not appended to the stream: for
+        so long its ledger is kept.
         True when it was raised now; False, and nothing done, when the ledger knows it already.
         """
         data = event.data
@@ -89,11 +96,12 @@ class Ledger:
         opening = (
             *("event", data.event, "rule", data.rule, "seen_at", seen_at, "raised_at", raised_at),
         )
+        ledger, *others = self._touched(event, channels)
         raised, early = await self._raise(
-            keys=self._touched(event, channels),
+            keys=[ledger, self._keys.together(data.alert), *others],
             args=[
                 data.alert, keep_s or _keep_s(event, now), 0 if keep_s else self._max_events,
-                *_newest(event), len(opening), *opening, *flat(event),
+                *_newest(event), int(again), len(opening), *opening, *flat(event),
             ],
         )  # fmt: skip
         if raised:

@@ -144,19 +144,20 @@ class Raising:
 
     async def _raise(self, decision: Raise) -> bool:
         alert = decision.event
-        if decision.again:
-            await self._holding.forget(alert.data.alert)
         if not await self._has_room(decision.limit, alert.data.rule, alert.data.alert):
             return False
-        await self._tell(alert, decision.channels)
+        await self._tell(alert, decision.channels, again=decision.again)
         return True
 
     async def _has_room(self, limit: Limit | None, rule: str, alert: str) -> bool:
         return limit is None or await self._holding.take(rule, alert, limit, self._now())
 
-    async def _tell(self, alert: AlertEvent, channels: tuple[str, ...] | None) -> None:
+    async def _tell(
+        self, alert: AlertEvent, channels: tuple[str, ...] | None, *, again: bool = False
+    ) -> None:
         """Raise an alert, where it was not. channels: None for all that there are."""
-        raised = await self._ledger.raise_alert(alert, self._now(), self._to(channels))
+        to = self._to(channels)
+        raised = await self._ledger.raise_alert(alert, self._now(), to, again=again)
         self._checkpoint("alert.raised")
         if not raised:
             log.debug("alert.suppressed", **about(alert), reason="raised_before")
@@ -194,9 +195,8 @@ class Raising:
 
     async def _hold(self, decision: Hold) -> bool:
         alert = decision.event
-        if decision.again:
-            await self._holding.forget(alert.data.alert)
-        if not await self._holding.hold(alert, decision.until, decision.early):
+        early, again = decision.early, decision.again
+        if not await self._holding.hold(alert, decision.until, early, again=again):
             return False
         self._checkpoint("alert.held")
         until = decision.until.isoformat(timespec="seconds")
