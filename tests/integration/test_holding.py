@@ -36,8 +36,8 @@ FIGURE = Significance("figure", ("9 killed → 12 killed",))
 OTHER = PageRef(id="cup", url="https://news.example/cup", title="Cup")
 
 
-class KilledError(Exception):
-    """Stands for the end of a process at a checkpoint."""
+class KilledError(BaseException):
+    """Stands for the end of a process at a checkpoint, which nothing catches."""
 
 
 class Desk:
@@ -516,6 +516,61 @@ async def test_an_alert_that_is_raised_anew_has_an_id_of_its_own_whatever_comes_
     first, _, anew, *_ = told = await one.told()
     assert kinds(told) == ["raised", "retracted", "raised", *([] if is_held else ["updated"])]
     assert (anew.data.alert, anew.id != first.id) == (first.data.alert, True)
+
+
+async def test_what_is_held_and_is_no_event_ends_no_worker(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    one = desk()
+    await one.see(event(one), event(one, page=OTHER))
+    held = one.keys.held(place("key", PAGE.id))
+    for name, told in (await one.redis.hgetall(held)).items():
+        await one.redis.hset(held, name, told.replace(b'"time":"2025', b'"time":"soon'))
+    await one.later(61)
+    assert [told.data.page.id for told in await one.told()] == [OTHER.id]
+    assert [each["code"] for each in logs if each["event"] == "holding.unread"] == (
+        ["holding.malformed"]
+    )
+
+
+async def test_a_fault_of_ours_at_one_place_costs_the_others_nothing(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    odd = replace(KEY, name="odd", quiet=Quiet(0, 60, zone="No/Where"))
+    one = desk(replace(odd, quiet=None), KEY)
+    await one.see(event(one))
+    one.rules = (odd, KEY)
+    one.now += timedelta(seconds=61)
+    worker = one.worker()
+    for _ in range(2):
+        await worker.release_due()
+    assert [told.data.rule for told in await one.told()] == ["key"]
+    assert [each["place"] for each in logs if each["event"] == "holding.broke"] == (
+        [place("odd", PAGE.id)]
+    ), "said once"
+
+
+async def test_a_member_of_a_forgotten_group_is_none_of_the_next_one_with_its_id(
+    desk: Open,
+) -> None:
+    """The first entry of both is the same; the rest was withdrawn with the first group."""
+    one = desk(replace(KEY, again_after_s=86_400))
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    await one.later(60)
+    gone = [event(one, "removed", entry=entry, sequence=2) for entry in ("e1", "e2")]
+    await one.see(*gone)
+    one.now += timedelta(days=1)
+    lead = (await one.told())[0].data.entry.id
+    anew = {"gained": ("key",), "changed": ("labels",), "sequence": 3}
+    await one.see(event(one, "edited", entry=lead, **anew))
+    one.now += timedelta(seconds=1)
+    await one.see(event(one, entry="e3"))
+    await one.later(60)
+    other = "e2" if lead == "e1" else "e1"
+    await one.see(event(one, "edited", entry=other, significance=FIGURE, sequence=4))
+    told = await one.told()
+    assert entries(told[-1]) == sorted((lead, "e3"))
+    assert kinds(told) == ["raised", "updated", "retracted", "raised"]
 
 
 # --- crashes -------------------------------------------------------------------------------------

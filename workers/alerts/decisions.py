@@ -277,11 +277,12 @@ def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Deci
     if event is None:
         return Suppress("raised_before")
     group = known.group if known else None
-    if known and known.standing == "grouped" and group is None:
+    part = group.part(judged.alert) if group else None
+    if known and known.standing == "grouped" and part is None:
         return Suppress("retracted_before")  # so long ago that nobody knows of what
     if group is None:
         return Change(event, judged.rule.channels)
-    if _is_stale(event, group.part(judged.alert)):
+    if _is_stale(event, part):
         return Suppress("raised_before")
     after, told = changed(group, event)
     return Amend(told, group, after, judged.rule.channels)

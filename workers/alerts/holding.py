@@ -16,12 +16,12 @@ import msgspec
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from service.errors import StoreError
+from service.errors import CorruptionError, StoreError
 from service.events import AlertEvent, rfc3339
 from service.keys import Keys
 from workers.alerts.decisions import Known, Memory
 from workers.alerts.grouping import Group, Held, place
-from workers.alerts.ledger import KEEP_S, script
+from workers.alerts.ledger import KEEP_S, alert_in, script
 from workers.alerts.limits import Limit
 from workers.alerts.rules import Rule, Standing
 from workers.consumer import send_once
@@ -219,8 +219,8 @@ def _encoded(value: AlertEvent | Group) -> bytes:
 
 def _decoded(data: bytes, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+        return alert_in(data) if kind is AlertEvent else msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError, CorruptionError) as error:
         raise StoreError("holding.malformed", f"what is held can't be read: {error}") from error
 
 

@@ -233,6 +233,12 @@ class Raising:
                 if where not in self._unread:
                     log.error("holding.unread", place=where, code=error.code, detail=error.what)
                 self._unread.add(where)
+            except REDIS_ERRORS:
+                raise
+            except Exception:  # a fault of ours must not cost the others
+                if where not in self._unread:
+                    log.exception("holding.broke", place=where)
+                self._unread.add(where)
 
     async def _release(self, where: str) -> None:
         """Raise what is held at a place, hold it on, or let it go."""
