@@ -356,7 +356,10 @@ async def test_a_change_that_came_before_what_is_held_is_in_it(desk: Open) -> No
     one = desk()
     one.now = datetime.now(UTC)  # Redis has a clock of its own
     edit = event(one, "edited", title="New", significance=FIGURE, sequence=2)
-    await one.see(edit, event(one))
+    one.now -= timedelta(seconds=10)
+    older = event(one, "edited", title="Old", significance=FIGURE, sequence=2)
+    one.now -= timedelta(seconds=10)
+    await one.see(edit, event(one), older)
     await one.later(61)
     assert [told.data.entry.title for told in await one.told()] == ["New"]
     await one.see(event(one, "removed", entry="e9", sequence=3), event(one, entry="e9"))

@@ -239,7 +239,8 @@ def _raised(judged: Judged, now: datetime, memory: Memory, *, again: bool = Fals
         if early and early.observed_at >= event.observed_at:  # an older one bears on nothing
             if early.type == "stoppress.alert.retracted":
                 return Suppress("retracted_before")
-            newest = replace(event, data=replace(event.data, entry=early.data.entry))
+            data = replace(event.data, entry=early.data.entry)
+            newest = replace(event, time=early.time, data=data)
         return Hold(newest, until, why, rule.channels, again, early.id if early else "")
 
     if until := quiet_until(rule.quiet, now):
