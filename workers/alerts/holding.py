@@ -26,7 +26,7 @@ from workers.alerts.limits import Limit
 from workers.alerts.rules import Rule, Standing
 from workers.consumer import send_once
 
-_SCRIPTS = ["hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room"]
+_SCRIPTS = ["recall", "hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room"]
 _AT_ONCE = 100
 
 
@@ -45,13 +45,13 @@ class Holding:
     async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
         """What is known of an alert, and what else bears on it by its rule."""
         keys, where = self._keys, place(rule.name, page)
-        async with self._redis.pipeline() as step:  # all of one moment: it may be raised just now
-            step.hmget(keys.ledger(alert), ["state", "event", "latest_time", "group", "early"])
-            step.get(keys.together(alert))
-            step.hget(keys.held(where), alert)
-            step.hexists(keys.closing(where), alert)
-            step.exists(keys.held(where))
-            ledger, group, held, is_closing, is_open = await step.execute()
+        ledger, group, held, is_closing, is_open = await self._scripts["recall"](
+            keys=[
+                *(keys.ledger(alert), keys.together(alert)),
+                *(keys.held(where), keys.closing(where)),
+            ],
+            args=[alert],
+        )
         *of_ledger, lead, early = ledger
         known = _known(of_ledger, held, is_closing=bool(is_closing))
         if known is not None and not held:
