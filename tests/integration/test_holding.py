@@ -576,6 +576,28 @@ async def test_a_member_of_a_forgotten_group_is_none_of_the_next_one_with_its_id
     assert kinds(told) == ["raised", "updated", "retracted", "raised"]
 
 
+async def test_what_a_slow_worker_raised_by_itself_takes_no_other_alert_with_it(
+    desk: Open,
+) -> None:
+    """It decided before the quiet hours, stood still, and was taken for dead."""
+    one = desk(replace(NIGHT, quiet=Quiet(9 * 60 + 1, 9 * 60 + 30)))
+    slow = SlowHolding(one.redis, one.keys)
+    seen = event(one, entry="e1")
+    worker = one.worker(slow)
+    late = asyncio.create_task(one.handle(worker, seen))
+    await slow.has_read.wait()
+    decided_at, one.now = one.now, one.now + timedelta(seconds=90)
+    await one.see(seen, event(one, entry="e2"))
+    one.now = decided_at
+    slow.goes_on.set()
+    await late
+    one.now += timedelta(minutes=30)
+    await one.later(0)
+    told = await one.told()
+    assert sorted((each.data.entry.id, entries(each)) for each in told) == [("e1", []), ("e2", [])]
+    assert await one.leftovers() == set()
+
+
 # --- crashes -------------------------------------------------------------------------------------
 
 

@@ -247,6 +247,12 @@ class Raising:
             return
         rule = (await self._rules()).get(held.rule)
         known = await self._holding.known([event.data.alert for event in held.events])
+        if known and not held.is_closed:  # a worker that was slow has raised them by themselves
+            for event in held.events:
+                if event.data.alert in known:
+                    await self._holding.unhold(event)
+            await self._release(where)
+            return
         raised = await self._holding.raised(rule) if rule else {}
         match released(held, rule, self._now(), known, raised):
             case Postpone(until=until, reason=reason):
