@@ -337,6 +337,19 @@ async def test_what_can_not_be_read_stops_no_other_rule_and_costs_no_event(desk:
     assert [told.data.rule for told in await one.told()] == ["breaking"]
 
 
+async def test_a_fault_of_ours_in_one_rule_stops_no_other_rule_and_no_event(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    """It would be met again at every try, and all that comes after waits for this event."""
+    odd = replace(KEY, name="odd", quiet=Quiet(0, 60, zone="No/Where"))
+    one = desk(odd, BREAKING)
+    with pytest.raises(CorruptionError) as refused:  # so it becomes a dead letter
+        await one.see(event(one, labels=("key", "breaking")))
+    assert refused.value.code == "rule.broke"
+    assert [told.data.rule for told in await one.told()] == ["breaking"]
+    assert [each["rule"] for each in logs if each["event"] == "rule.broke"] == ["odd"]
+
+
 async def test_what_is_held_and_can_not_be_read_stops_nothing_else(
     desk: Open, logs: list[EventDict]
 ) -> None:

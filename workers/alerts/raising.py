@@ -79,22 +79,27 @@ class Raising:
     async def handle(self, message_id: bytes, fields: Fields) -> None:
         """Judge one event by every rule. What was done is done once, also when handled again.
 
-        Raises CorruptionError when the message is none, or what is known of its alert can't be
-        read; then all other rules were followed.
+        Raises CorruptionError when the message is none, or one rule can't be followed: what is
+        known of its alert can't be read, or a fault of ours. Then all other rules were followed.
         """
         event = from_fields(fields)
         if isinstance(event, CanaryEvent):
             await carry(event, self._ledger, self._now())
             return
         views = Views(event) if isinstance(event, EntryEvent) else None
-        unread: StoreError | None = None
+        failed: StoreError | CorruptionError | None = None
         for rule in (await self._rules()).values():
             try:
                 await self._judge(event, rule, views)
-            except StoreError as error:
-                unread = error
-        if unread is not None:  # one rule can't be followed; kept as a dead letter
-            raise CorruptionError(unread.code, unread.what)
+            except REDIS_ERRORS:
+                raise
+            except (StoreError, CorruptionError) as error:
+                failed = error
+            except Exception as error:  # tried again and again it would hold up all that follows
+                log.exception("rule.broke", rule=rule.name, event_id=event.id)
+                failed = StoreError("rule.broke", repr(error))
+        if failed is not None:  # kept as a dead letter
+            raise CorruptionError(failed.code, failed.what)
 
     async def _judge(self, event: Event, rule: Rule, views: Views | None) -> None:
         judged = judge(event, rule, self._now(), views)
