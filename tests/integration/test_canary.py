@@ -25,6 +25,7 @@ from tests.integration.test_poller import SETTINGS
 from tests.integration.test_poller import Desk as PollerDesk
 from tests.stream import events_in
 from tests.waiting import eventually
+from workers.alerts.canary import Watch
 from workers.alerts.worker import alerts_worker
 
 QUICK = SETTINGS.__class__(
@@ -100,6 +101,13 @@ async def alerting(redis_url: str, keys: Keys) -> AsyncIterator[None]:
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+
+
+async def test_a_note_that_can_not_be_read_ends_no_worker(redis: Redis, keys: Keys) -> None:
+    """Another version may have left it."""
+    await redis.set(keys.canary_out, b"{}")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Watch(redis, keys, lambda: datetime.now(UTC)).run(), 0.2)
 
 
 async def test_the_gateway_says_when_canaries_come_no_more_and_when_they_do(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Redis
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -19,6 +20,7 @@ from service.keys import Keys
 from service.model import PageRef
 from service.rules import Condition
 from tests.alert_samples import PAGE, entry_event
+from workers.alerts.decisions import Memory
 from workers.alerts.grouping import place
 from workers.alerts.holding import Holding
 from workers.alerts.ledger import Ledger
@@ -34,8 +36,8 @@ FIGURE = Significance("figure", ("9 killed → 12 killed",))
 OTHER = PageRef(id="cup", url="https://news.example/cup", title="Cup")
 
 
-class KilledError(Exception):
-    """Stands for the end of a process at a checkpoint."""
+class KilledError(BaseException):
+    """Stands for the end of a process at a checkpoint, which nothing catches."""
 
 
 class Desk:
@@ -47,10 +49,10 @@ class Desk:
         self.rules = rules or (BREAKING, KEY)
         self.fell = 0
 
-    def worker(self) -> Raising:
+    def worker(self, holding: Holding | None = None) -> Raising:
         return Raising(
             Ledger(self.redis, self.keys, max_events=1000),
-            Holding(self.redis, self.keys),
+            holding or Holding(self.redis, self.keys),
             self._rules,
             (),
             now=lambda: self.now,
@@ -69,11 +71,15 @@ class Desk:
     async def see(self, *events: Event) -> None:
         """Handle events, again where a worker dies."""
         for event in events:
-            fields = {name.encode(): value for name, value in to_fields(event).items()}
             try:
-                await self.worker().handle(b"1-0", fields)
+                await self.handle(self.worker(), event)
             except KilledError:
-                await self.worker().handle(b"1-0", fields)
+                await self.handle(self.worker(), event)
+
+    async def handle(self, worker: Raising, event: Event) -> None:
+        """A worker handles an event."""
+        fields = {name.encode(): value for name, value in to_fields(event).items()}
+        await worker.handle(b"1-0", fields)
 
     async def later(self, seconds: float) -> None:
         """Time passes; then a worker looks for what is due, and another one where it dies."""
@@ -331,6 +337,19 @@ async def test_what_can_not_be_read_stops_no_other_rule_and_costs_no_event(desk:
     assert [told.data.rule for told in await one.told()] == ["breaking"]
 
 
+async def test_a_fault_of_ours_in_one_rule_stops_no_other_rule_and_no_event(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    """It would be met again at every try, and all that comes after waits for this event."""
+    odd = replace(KEY, name="odd", quiet=Quiet(0, 60, zone="No/Where"))
+    one = desk(odd, BREAKING)
+    with pytest.raises(CorruptionError) as refused:  # so it becomes a dead letter
+        await one.see(event(one, labels=("key", "breaking")))
+    assert refused.value.code == "rule.broke"
+    assert [told.data.rule for told in await one.told()] == ["breaking"]
+    assert [each["rule"] for each in logs if each["event"] == "rule.broke"] == ["odd"]
+
+
 async def test_what_is_held_and_can_not_be_read_stops_nothing_else(
     desk: Open, logs: list[EventDict]
 ) -> None:
@@ -350,12 +369,246 @@ async def test_a_change_that_came_before_what_is_held_is_in_it(desk: Open) -> No
     one = desk()
     one.now = datetime.now(UTC)  # Redis has a clock of its own
     edit = event(one, "edited", title="New", significance=FIGURE, sequence=2)
-    await one.see(edit, event(one))
+    one.now -= timedelta(seconds=10)
+    older = event(one, "edited", title="Old", significance=FIGURE, sequence=2)
+    one.now -= timedelta(seconds=10)
+    await one.see(edit, event(one), older)
     await one.later(61)
     assert [told.data.entry.title for told in await one.told()] == ["New"]
     await one.see(event(one, "removed", entry="e9", sequence=3), event(one, entry="e9"))
     await one.later(61)
     assert len(await one.told()) == 1
+
+
+# --- the order of things -------------------------------------------------------------------------
+
+
+def edits(desk: Desk) -> tuple[Any, Any]:
+    """An entry gains another label, of which nobody knows whose place it takes; then ours."""
+    one = event(desk, "edited", labels=("x",), gained=("x",), changed=("labels",), sequence=2)
+    desk.now += timedelta(seconds=30)
+    both = {"labels": ("x", "key"), "gained": ("key",), "changed": ("labels",)}
+    return one, event(desk, "edited", sequence=3, **both)
+
+
+@pytest.mark.parametrize("rule", [replace(KEY, group_s=None), KEY])
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_an_edit_before_an_entry_matches_takes_no_alert_back(
+    desk: Open, rule: Rule, is_late: bool
+) -> None:
+    """Not even when the worker that had the first edit died, and another one comes to it late."""
+    one = desk(rule)
+    one.now = datetime.now(UTC)  # Redis has a clock of its own
+    other, ours = edits(one)
+    await one.see(*((ours, other) if is_late else (other, ours)))
+    await one.later(60)
+    assert kinds(await one.told()) == ["raised"]
+    if is_late:
+        await one.see(other)
+    assert kinds(await one.told()) == ["raised"]
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_an_older_edit_of_a_part_does_not_undo_a_newer_one(desk: Open, is_told: bool) -> None:
+    """Another worker was given the older one, and was late."""
+    one = desk()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    if is_told:
+        await one.later(60)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE, "entry": "e2"}
+    older = event(one, "edited", title="12 killed", sequence=2, **figure)
+    one.now += timedelta(seconds=10)
+    await one.see(event(one, "edited", title="15 killed", sequence=3, **figure))
+    if not is_told:
+        await one.later(60)
+    await one.see(older)
+    titles = {each.entry: each.title for each in (await one.told())[-1].data.entries}
+    assert titles["e2"] == "15 killed"
+
+
+async def test_a_group_in_another_spelling_is_changed_all_the_same(desk: Open) -> None:
+    """Workers of two versions share a Redis while one takes the place of the other."""
+    one = desk()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    await one.later(60)
+    key = one.keys.together((await one.told())[0].data.alert)
+    await one.redis.set(key, (await one.redis.get(key)).replace(b"{", b'{"new":1,', 1))
+    async with asyncio.timeout(5):  # it was tried again for ever
+        await one.see(event(one, "removed", entry="e2", sequence=2))
+    assert kinds(await one.told()) == ["raised", "updated"]
+
+
+async def test_what_was_let_go_is_not_held_again_by_a_worker_that_is_late(desk: Open) -> None:
+    """A worker died after it held an alert; what it had in hand is handled again later."""
+    one = desk()
+    one.now = datetime.now(UTC)  # Redis has a clock of its own
+    seen = event(one)
+    await one.see(seen)
+    one.now += timedelta(seconds=10)
+    await one.see(event(one, "removed", sequence=2), seen)
+    await one.later(60)
+    assert await one.told() == []
+
+
+class SlowHolding(Holding):
+    """Stands still when it has read what was before."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        super().__init__(redis, keys)
+        self.has_read, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
+        memory = await super().recall(rule, page, alert)
+        self.has_read.set()
+        await self.goes_on.wait()
+        return memory
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+async def test_a_withdrawal_that_overtakes_its_entry_is_followed(
+    desk: Open, is_raised: bool
+) -> None:
+    """One worker decides on it while another holds the entry, and maybe others of the page."""
+    one = desk(KEY)
+    one.now = datetime.now(UTC)
+    slow = SlowHolding(one.redis, one.keys)
+    gone = event(one, "removed", entry="e2", sequence=2)
+    withdrawal = asyncio.create_task(one.handle(one.worker(slow), gone))
+    await slow.has_read.wait()
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    if is_raised:
+        await one.later(60)
+    slow.goes_on.set()
+    await withdrawal
+    await one.later(60)
+    told = await one.told()
+    listed = [{each.entry for each in one.data.entries if not each.withdrawn} for one in told]
+    assert listed == ([{"e1", "e2"}, {"e1"}] if is_raised else [set()])
+    assert told[-1].data.entry.id == ("e2" if is_raised else "e1")
+
+
+async def test_a_worker_that_was_slow_does_not_hold_what_was_before(desk: Open) -> None:
+    one = desk(KEY)
+    slow = SlowHolding(one.redis, one.keys)
+    seen = event(one)
+    late = asyncio.create_task(one.handle(one.worker(slow), seen))
+    await slow.has_read.wait()
+    one.now += timedelta(seconds=10)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE}
+    await one.see(seen, event(one, "edited", title="12 killed", sequence=2, **figure))
+    slow.goes_on.set()
+    await late
+    await one.later(60)
+    assert [told.data.entry.title for told in await one.told()] == ["12 killed"]
+
+
+class DyingHolding(Holding):
+    """Its worker dies before it raises."""
+
+    async def take(self, *_: Any) -> bool:
+        raise KilledError
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_an_alert_that_is_raised_anew_has_an_id_of_its_own_whatever_comes_between(
+    desk: Open, is_held: bool
+) -> None:
+    """Who got the first would take one with the same id for the same, and show nothing."""
+    limit = None if is_held else Limit(9, 60)
+    rule = replace(KEY, group_s=60 if is_held else None, limit=limit, again_after_s=86_400)
+    one = desk(rule)
+    await one.see(event(one))
+    await one.later(60)
+    await one.see(event(one, "edited", labels=(), changed=("labels",), sequence=2))
+    one.now += timedelta(days=1)
+    late = event(one, "edited", gained=("key",), changed=("labels",), sequence=3)
+    if not is_held:
+        with pytest.raises(KilledError):
+            await one.handle(one.worker(DyingHolding(one.redis, one.keys)), late)
+    await one.see(late)
+    figure: dict[str, Any] = {"changed": ("title",), "significance": FIGURE}
+    await one.see(event(one, "edited", title="12 killed", sequence=4, **figure))
+    await one.later(60)
+    first, _, anew, *_ = told = await one.told()
+    assert kinds(told) == ["raised", "retracted", "raised", *([] if is_held else ["updated"])]
+    assert (anew.data.alert, anew.id != first.id) == (first.data.alert, True)
+
+
+async def test_what_is_held_and_is_no_event_ends_no_worker(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    one = desk()
+    await one.see(event(one), event(one, page=OTHER))
+    held = one.keys.held(place("key", PAGE.id))
+    for name, told in (await one.redis.hgetall(held)).items():
+        await one.redis.hset(held, name, told.replace(b'"time":"2025', b'"time":"soon'))
+    await one.later(61)
+    assert [told.data.page.id for told in await one.told()] == [OTHER.id]
+    assert [each["code"] for each in logs if each["event"] == "holding.unread"] == (
+        ["holding.malformed"]
+    )
+
+
+async def test_a_fault_of_ours_at_one_place_costs_the_others_nothing(
+    desk: Open, logs: list[EventDict]
+) -> None:
+    odd = replace(KEY, name="odd", quiet=Quiet(0, 60, zone="No/Where"))
+    one = desk(replace(odd, quiet=None), KEY)
+    await one.see(event(one))
+    one.rules = (odd, KEY)
+    one.now += timedelta(seconds=61)
+    worker = one.worker()
+    for _ in range(2):
+        await worker.release_due()
+    assert [told.data.rule for told in await one.told()] == ["key"]
+    assert [each["place"] for each in logs if each["event"] == "holding.broke"] == (
+        [place("odd", PAGE.id)]
+    ), "said once"
+
+
+async def test_a_member_of_a_forgotten_group_is_none_of_the_next_one_with_its_id(
+    desk: Open,
+) -> None:
+    """The first entry of both is the same; the rest was withdrawn with the first group."""
+    one = desk(replace(KEY, again_after_s=86_400))
+    await one.see(event(one, entry="e1"), event(one, entry="e2"))
+    await one.later(60)
+    gone = [event(one, "removed", entry=entry, sequence=2) for entry in ("e1", "e2")]
+    await one.see(*gone)
+    one.now += timedelta(days=1)
+    lead = (await one.told())[0].data.entry.id
+    anew = {"gained": ("key",), "changed": ("labels",), "sequence": 3}
+    await one.see(event(one, "edited", entry=lead, **anew))
+    one.now += timedelta(seconds=1)
+    await one.see(event(one, entry="e3"))
+    await one.later(60)
+    other = "e2" if lead == "e1" else "e1"
+    await one.see(event(one, "edited", entry=other, significance=FIGURE, sequence=4))
+    told = await one.told()
+    assert entries(told[-1]) == sorted((lead, "e3"))
+    assert kinds(told) == ["raised", "updated", "retracted", "raised"]
+
+
+async def test_what_a_slow_worker_raised_by_itself_takes_no_other_alert_with_it(
+    desk: Open,
+) -> None:
+    """It decided before the quiet hours, stood still, and was taken for dead."""
+    one = desk(replace(NIGHT, quiet=Quiet(9 * 60 + 1, 9 * 60 + 30)))
+    slow = SlowHolding(one.redis, one.keys)
+    seen = event(one, entry="e1")
+    worker = one.worker(slow)
+    late = asyncio.create_task(one.handle(worker, seen))
+    await slow.has_read.wait()
+    decided_at, one.now = one.now, one.now + timedelta(seconds=90)
+    await one.see(seen, event(one, entry="e2"))
+    one.now = decided_at
+    slow.goes_on.set()
+    await late
+    one.now += timedelta(minutes=30)
+    await one.later(0)
+    told = await one.told()
+    assert sorted((each.data.entry.id, entries(each)) for each in told) == [("e1", []), ("e2", [])]
+    assert await one.leftovers() == set()
 
 
 # --- crashes -------------------------------------------------------------------------------------

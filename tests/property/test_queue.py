@@ -119,6 +119,7 @@ class Run:
         if state_of(event) == "raised":
             await self.ledger.raise_alert(event, datetime.now(UTC), [CHANNEL, OTHER])
         else:
+            await self.ledger.remember(event)  # where it was not raised yet
             await self.ledger.change(event, [CHANNEL, OTHER])
 
     async def take(self) -> None:

@@ -111,14 +111,15 @@ class Watch:
             await asyncio.sleep(WATCH_EVERY_S)
 
     async def _look(self) -> None:
-        """Redis that does not answer is a canary that does not come out."""
+        """Redis that does not answer, or not with a note, is a canary that does not come out."""
         try:
             noted = await self._redis.get(self._keys.canary_out)
-        except REDIS_ERRORS as error:
+            last = None if noted is None else msgspec.json.decode(noted, type=Note)
+        except (*REDIS_ERRORS, msgspec.MsgspecError) as error:
             log.debug("canary.unread", detail=str(error)[:200])
             return
-        if noted is not None:
-            self._last = msgspec.json.decode(noted, type=Note)
+        if last is not None:
+            self._last = last
             CANARY.labels("alerts").set(self._last.at.timestamp())
 
     def _judge(self) -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from service.events import AlertEvent, EntryEvent, Event
 from service.model import digest
 from workers.alerts.conditions import Views
-from workers.alerts.grouping import Group, Held, as_one, changed
+from workers.alerts.grouping import Group, Held, Part, as_one, changed
 from workers.alerts.limits import Limit, full_until
 from workers.alerts.quiet import quiet_until
 from workers.alerts.rules import (
@@ -70,7 +70,7 @@ NOTHING = Memory()
 class Hold(Struct, frozen=True):
     """Keep this alert until a moment, and tell it with others of its page then.
 
-    again: as of Raise. early: id of a change that came before it and is in it.
+    again: as of Raise. early: id of a change that came before it: it is in it, or older.
     """
 
     event: AlertEvent
@@ -235,13 +235,13 @@ def _raised(judged: Judged, now: datetime, memory: Memory, *, again: bool = Fals
         event = replace(event, id=digest(event.id, event.data.event, event.type))
 
     def hold(until: datetime, why: Wait) -> Hold | Suppress:
-        early = memory.early
-        if early is None:
-            return Hold(event, until, why, rule.channels, again)
-        if early.type == "stoppress.alert.retracted":
-            return Suppress("retracted_before")
-        newer = replace(event, data=replace(event.data, entry=early.data.entry))
-        return Hold(newer, until, why, rule.channels, again, early.id)
+        early, newest = memory.early, event
+        if early and early.observed_at >= event.observed_at:  # an older one bears on nothing
+            if early.type == "stoppress.alert.retracted":
+                return Suppress("retracted_before")
+            data = replace(event.data, entry=early.data.entry)
+            newest = replace(event, time=early.time, data=data)
+        return Hold(newest, until, why, rule.channels, again, early.id if early else "")
 
     if until := quiet_until(rule.quiet, now):
         if rule.quiet and rule.quiet.action == "drop":
@@ -265,13 +265,12 @@ def _full_until(
 def _of_held(judged: Judged, step: Step, known: Known | None) -> Decision:
     """What becomes of an alert that is held: it is kept as it is now, or let go."""
     assert known is not None
-    if step == "unhold":
-        assert judged.retracted is not None
-        return Unhold(judged.retracted)
-    event, held = judged.raised, known.held
+    event, held = judged.retracted if step == "unhold" else judged.raised, known.held
     if event is None or held is None or event.observed_at < held.observed_at:
         return Suppress("raised_before")  # the same, or older than what is held
-    return Refresh(replace(event, data=replace(event.data, reason=held.data.reason)))
+    if step == "unhold":
+        return Unhold(event)
+    return Refresh(replace(event, id=held.id, data=replace(event.data, reason=held.data.reason)))
 
 
 def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Decision:
@@ -279,12 +278,22 @@ def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Deci
     if event is None:
         return Suppress("raised_before")
     group = known.group if known else None
-    if known and known.standing == "grouped" and group is None:
+    part = group.part(judged.alert) if group else None
+    if known and known.standing == "grouped" and part is None:
         return Suppress("retracted_before")  # so long ago that nobody knows of what
     if group is None:
         return Change(event, judged.rule.channels)
+    if _is_stale(event, part):
+        return Suppress("raised_before")
     after, told = changed(group, event)
     return Amend(told, group, after, judged.rule.channels)
+
+
+def _is_stale(event: AlertEvent, part: Part | None) -> bool:
+    """Is a change older than what is told of its part? As the ledger has it of a single alert."""
+    if part is None or part.changed_at is None or event.observed_at >= part.changed_at:
+        return False
+    return event.type == "stoppress.alert.updated" or not part.last
 
 
 # --- what was held ---------------------------------------------------------------------------

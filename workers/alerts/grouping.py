@@ -36,7 +36,8 @@ class Held(Struct, frozen=True):
 class Part(Struct, frozen=True):
     """An alert that was told as part of another.
 
-    event: the id of the event that raised it. last: of the one that last changed it, at changed_at.
+    event: the id of the event that raised it. last: of the one that last changed it. changed_at:
+    when that was, or when it was raised.
     """
 
     alert: str
@@ -99,7 +100,7 @@ def as_one(events: Sequence[AlertEvent], deadline: datetime) -> tuple[AlertEvent
 
 
 def _part(event: AlertEvent) -> Part:
-    return Part(event.data.alert, event.data.event, _listed(event))
+    return Part(event.data.alert, event.data.event, _listed(event), "", event.observed_at)
 
 
 def _listed(event: AlertEvent) -> Listed:

@@ -16,17 +16,17 @@ import msgspec
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
-from service.errors import StoreError
+from service.errors import CorruptionError, StoreError
 from service.events import AlertEvent, rfc3339
 from service.keys import Keys
 from workers.alerts.decisions import Known, Memory
 from workers.alerts.grouping import Group, Held, place
-from workers.alerts.ledger import KEEP_S, script
+from workers.alerts.ledger import KEEP_S, alert_in, script
 from workers.alerts.limits import Limit
 from workers.alerts.rules import Rule, Standing
 from workers.consumer import send_once
 
-_SCRIPTS = ["hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room", "forget"]
+_SCRIPTS = ["recall", "hold", "refresh", "unhold", "postpone", "close", "finish", "amend", "room"]
 _AT_ONCE = 100
 
 
@@ -45,13 +45,13 @@ class Holding:
     async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
         """What is known of an alert, and what else bears on it by its rule."""
         keys, where = self._keys, place(rule.name, page)
-        async with self._redis.pipeline(transaction=False) as step:
-            step.hmget(keys.ledger(alert), ["state", "event", "latest_time", "group", "early"])
-            step.get(keys.together(alert))
-            step.hget(keys.held(where), alert)
-            step.hexists(keys.closing(where), alert)
-            step.exists(keys.held(where))
-            ledger, group, held, is_closing, is_open = await step.execute()
+        ledger, group, held, is_closing, is_open = await self._scripts["recall"](
+            keys=[
+                *(keys.ledger(alert), keys.together(alert)),
+                *(keys.held(where), keys.closing(where)),
+            ],
+            args=[alert],
+        )
         *of_ledger, lead, early = ledger
         known = _known(of_ledger, held, is_closing=bool(is_closing))
         if known is not None and not held:
@@ -77,18 +77,26 @@ class Holding:
         found = zip(alerts, answers, strict=True)
         return {alert: known for alert, answer in found if (known := _known(answer, None))}
 
-    async def hold(self, event: AlertEvent, until: datetime, early: str = "") -> bool:
+    async def hold(
+        self, event: AlertEvent, until: datetime, early: str = "", *, again: bool = False
+    ) -> bool:
         """Hold an alert. A group that is there already stays due when it is.
 
-        early: id of the change before it that is in it.
+        early: id of the change before it. again: as of Ledger.raise_alert.
         False, and nothing done, when something has become of it meanwhile.
         """
         data = event.data
         where = place(data.rule, data.page.id)
         return await self._run(
             "hold",
-            [self._held(where), self._closing(where), self._due, self._keys.ledger(data.alert)],
-            [where, data.alert, _encoded(event), _ms(until), event.data.event, data.rule, early],
+            [
+                *(self._held(where), self._closing(where), self._due),
+                *(self._keys.ledger(data.alert), self._keys.together(data.alert)),
+            ],
+            [
+                *(where, data.alert, _encoded(event), _ms(until), event.data.event, data.rule),
+                *(early, int(again)),
+            ],
         )
 
     async def refresh(self, event: AlertEvent) -> bool:
@@ -150,17 +158,17 @@ class Holding:
 
     async def amend(self, before: Group, after: Group) -> bool:
         """Remember a group as it is now. False, and nothing done, when it was not as before."""
-        values = [_encoded(before), _encoded(after), KEEP_S]
-        return await self._run("amend", [self._keys.together(before.id)], values)
+        key = self._keys.together(before.id)
+        # As it stands there: another version may have written the same otherwise.
+        now: Any = await self._redis.get(key)
+        if now is None or _decoded(now, Group) not in (before, after):
+            return False
+        return await self._run("amend", [key], [now, _encoded(after), KEEP_S])
 
     async def take(self, rule: str, alert: str, limit: Limit, now: datetime) -> bool:
         """Take room in a rule's limit; the same alert takes it once. False when there is none."""
         values = [alert, _ms(now), int(limit.window_s * 1000), limit.count]
         return await self._run("room", [self._keys.rate(rule)], values)
-
-    async def forget(self, alert: str) -> None:
-        """Forget an alert that was retracted. Others are left as they are."""
-        await self._run("forget", [self._keys.ledger(alert), self._keys.together(alert)], [])
 
     async def _run(self, script: str, keys: list[str], values: list[Any]) -> bool:
         return bool(await self._scripts[script](keys=keys, args=values))
@@ -211,8 +219,8 @@ def _encoded(value: AlertEvent | Group) -> bytes:
 
 def _decoded(data: bytes, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, RecursionError) as error:
+        return alert_in(data) if kind is AlertEvent else msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, RecursionError, CorruptionError) as error:
         raise StoreError("holding.malformed", f"what is held can't be read: {error}") from error
 
 

@@ -26,6 +26,7 @@ from redis.asyncio import Redis
 from service.errors import CorruptionError
 from service.events import AlertEvent, from_json, rfc3339, to_fields, to_json
 from service.keys import Keys
+from workers.alerts.grouping import place
 from workers.alerts.rules import TRANSITIONS, state_of
 from workers.consumer import send_once
 
@@ -72,14 +73,22 @@ class Ledger:
         self._redis, self._keys, self._max_events = redis, keys, max_events
         self._queued = queued
         self._raise, self._change = script(redis, "raise"), script(redis, "change")
+        self._early = script(redis, "early")
 
     async def raise_alert(
-        self, event: AlertEvent, now: datetime, channels: Sequence[str], *, keep_s: int = 0
+        self,
+        event: AlertEvent,
+        now: datetime,
+        channels: Sequence[str],
+        *,
+        again: bool = False,
+        keep_s: int = 0,
     ) -> bool:
         """Open the alert's ledger, append its event to the stream and queue it, in one step.
 
-        channels: by name, where it is to be delivered. keep_s: for a dry run, which is not
-        appended to the stream: for so long its ledger is kept.
+        channels: by name, where it is to be delivered. again: an earlier alert of the entry that
+        was retracted is forgotten. keep_s: for a dry run, which is not appended to the stream: for
+        so long its ledger is kept.
         True when it was raised now; False, and nothing done, when the ledger knows it already.
         """
         data = event.data
@@ -87,11 +96,12 @@ class Ledger:
         opening = (
             *("event", data.event, "rule", data.rule, "seen_at", seen_at, "raised_at", raised_at),
         )
+        ledger, *others = self._touched(event, channels)
         raised, early = await self._raise(
-            keys=self._touched(event, channels),
+            keys=[ledger, self._keys.together(data.alert), *others],
             args=[
                 data.alert, keep_s or _keep_s(event, now), 0 if keep_s else self._max_events,
-                *_newest(event), len(opening), *opening, *flat(event),
+                *_newest(event), int(again), len(opening), *opening, *flat(event),
             ],
         )  # fmt: skip
         if raised:
@@ -105,8 +115,7 @@ class Ledger:
 
         channels: as in raise_alert.
         True when that was done now; False, and nothing done, when the alert does not stand, this
-        event has had its effect, or is older than one that has. Of an alert that is not raised yet
-        it is remembered.
+        event has had its effect, or is older than one that has.
         """
         state = state_of(event)
         may_come_from = TRANSITIONS[state]
@@ -121,6 +130,15 @@ class Ledger:
         if is_changed:
             self._queued()
         return is_changed
+
+    async def remember(self, event: AlertEvent) -> bool:
+        """Remember a change of an alert that is not raised yet: it follows when it is raised.
+
+        False, and nothing done, when the alert is known by now, or held.
+        """
+        alert, where = event.data.alert, place(event.data.rule, event.data.page.id)
+        keys = [self._keys.ledger(alert), self._keys.held(where), self._keys.closing(where)]
+        return bool(await self._early(keys=keys, args=[alert, *_newest(event)]))
 
     async def suppress(self, alert: str, reason: str) -> None:
         """Note that an alert is not to be raised, unless it was."""

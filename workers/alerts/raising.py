@@ -79,22 +79,27 @@ class Raising:
     async def handle(self, message_id: bytes, fields: Fields) -> None:
         """Judge one event by every rule. What was done is done once, also when handled again.
 
-        Raises CorruptionError when the message is none, or what is known of its alert can't be
-        read; then all other rules were followed.
+        Raises CorruptionError when the message is none, or one rule can't be followed: what is
+        known of its alert can't be read, or a fault of ours. Then all other rules were followed.
         """
         event = from_fields(fields)
         if isinstance(event, CanaryEvent):
             await carry(event, self._ledger, self._now())
             return
         views = Views(event) if isinstance(event, EntryEvent) else None
-        unread: StoreError | None = None
+        failed: StoreError | CorruptionError | None = None
         for rule in (await self._rules()).values():
             try:
                 await self._judge(event, rule, views)
-            except StoreError as error:
-                unread = error
-        if unread is not None:  # one rule can't be followed; kept as a dead letter
-            raise CorruptionError(unread.code, unread.what)
+            except REDIS_ERRORS:
+                raise
+            except (StoreError, CorruptionError) as error:
+                failed = error
+            except Exception as error:  # tried again and again it would hold up all that follows
+                log.exception("rule.broke", rule=rule.name, event_id=event.id)
+                failed = StoreError("rule.broke", repr(error))
+        if failed is not None:  # kept as a dead letter
+            raise CorruptionError(failed.code, failed.what)
 
     async def _judge(self, event: Event, rule: Rule, views: Views | None) -> None:
         judged = judge(event, rule, self._now(), views)
@@ -121,7 +126,7 @@ class Raising:
             case Suppress(early=None):
                 await self._suppress(event, judged.rule, decision)
             case Suppress(early=alert) if alert is not None:
-                await self._change(alert, judged.rule.channels)
+                return await self._remember(alert)
             case Amend():
                 return await self._amend(decision)
             case Hold():
@@ -144,19 +149,20 @@ class Raising:
 
     async def _raise(self, decision: Raise) -> bool:
         alert = decision.event
-        if decision.again:
-            await self._holding.forget(alert.data.alert)
         if not await self._has_room(decision.limit, alert.data.rule, alert.data.alert):
             return False
-        await self._tell(alert, decision.channels)
+        await self._tell(alert, decision.channels, again=decision.again)
         return True
 
     async def _has_room(self, limit: Limit | None, rule: str, alert: str) -> bool:
         return limit is None or await self._holding.take(rule, alert, limit, self._now())
 
-    async def _tell(self, alert: AlertEvent, channels: tuple[str, ...] | None) -> None:
+    async def _tell(
+        self, alert: AlertEvent, channels: tuple[str, ...] | None, *, again: bool = False
+    ) -> None:
         """Raise an alert, where it was not. channels: None for all that there are."""
-        raised = await self._ledger.raise_alert(alert, self._now(), self._to(channels))
+        to = self._to(channels)
+        raised = await self._ledger.raise_alert(alert, self._now(), to, again=again)
         self._checkpoint("alert.raised")
         if not raised:
             log.debug("alert.suppressed", **about(alert), reason="raised_before")
@@ -178,6 +184,12 @@ class Raising:
         lag, reason = lag_ms(alert, self._now()), alert.data.reason[:200]
         log.info(f"alert.{state}", **about(alert), reason=reason, lag_ms=lag)
 
+    async def _remember(self, alert: AlertEvent) -> bool:
+        if not await self._ledger.remember(alert):
+            return False
+        log.debug("alert.suppressed", **about(alert), reason="not_raised")
+        return True
+
     async def _amend(self, decision: Amend) -> bool:
         """The group first: done again, the same event makes the same of it."""
         if not await self._holding.amend(decision.before, decision.after):
@@ -188,9 +200,8 @@ class Raising:
 
     async def _hold(self, decision: Hold) -> bool:
         alert = decision.event
-        if decision.again:
-            await self._holding.forget(alert.data.alert)
-        if not await self._holding.hold(alert, decision.until, decision.early):
+        early, again = decision.early, decision.again
+        if not await self._holding.hold(alert, decision.until, early, again=again):
             return False
         self._checkpoint("alert.held")
         until = decision.until.isoformat(timespec="seconds")
@@ -201,7 +212,8 @@ class Raising:
         if not await self._holding.unhold(alert):
             return False
         log.info("alert.let_go", **about(alert), reason=alert.data.reason[:200])
-        return True
+        # What it was held for may be handled again, where its worker has died.
+        return await self._ledger.remember(alert)
 
     # --- what was held ---------------------------------------------------------------------------
 
@@ -226,6 +238,12 @@ class Raising:
                 if where not in self._unread:
                     log.error("holding.unread", place=where, code=error.code, detail=error.what)
                 self._unread.add(where)
+            except REDIS_ERRORS:
+                raise
+            except Exception:  # a fault of ours must not cost the others
+                if where not in self._unread:
+                    log.exception("holding.broke", place=where)
+                self._unread.add(where)
 
     async def _release(self, where: str) -> None:
         """Raise what is held at a place, hold it on, or let it go."""
@@ -234,6 +252,12 @@ class Raising:
             return
         rule = (await self._rules()).get(held.rule)
         known = await self._holding.known([event.data.alert for event in held.events])
+        if known and not held.is_closed:  # a worker that was slow has raised them by themselves
+            for event in held.events:
+                if event.data.alert in known:
+                    await self._holding.unhold(event)
+            await self._release(where)
+            return
         raised = await self._holding.raised(rule) if rule else {}
         match released(held, rule, self._now(), known, raised):
             case Postpone(until=until, reason=reason):

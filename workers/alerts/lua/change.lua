@@ -2,25 +2,20 @@
 -- KEYS ledger, alerts stream, queues; ARGV id of the alert, seconds to keep the ledger, length of the
 -- stream, id, time, deadline in ms and JSON of the event, the new state, n, n states that it may come
 -- from, then the fields of the event.
--- Returns the state that it was in; "" when there is no such alert yet, "done" when this event has had
+-- Returns the state that it was in; "" when there is no such alert, "done" when this event has had
 -- its effect before, "stale" when it is older than the newest one.
 local before = redis.call('HGET', KEYS[1], 'state')
 if not before then
-  -- Whoever was to raise it has died: what is true by now is remembered until it is raised, or too old.
-  local early = redis.call('HGET', KEYS[1], 'early_time')
-  if not early or early <= ARGV[5] then
-    redis.call('HSET', KEYS[1], 'early', ARGV[7], 'early_id', ARGV[4], 'early_time', ARGV[5])
-    redis.call('PEXPIREAT', KEYS[1], ARGV[6])
-  end
   return ''
 end
 local place = 'done:' .. ARGV[4]
 if redis.call('HEXISTS', KEYS[1], place) == 1 then
   return 'done'
 end
--- Times have one form, so they compare as text. A retraction is the last word whenever it comes.
-local latest = redis.call('HGET', KEYS[1], 'latest_time')
-if latest and ARGV[8] == 'updated' and ARGV[5] < latest then
+-- Times have one form, so they compare as text. A retraction is the last word whenever it comes, but for
+-- one of before the alert: its entry has come to match since.
+local latest = redis.call('HGET', KEYS[1], ARGV[8] == 'updated' and 'latest_time' or 'seen_at')
+if latest and ARGV[5] < latest then
   return 'stale'
 end
 local time = redis.call('TIME')
