@@ -207,7 +207,7 @@ memories = st.builds(
         event=st.just("other"),
         changed_at=st.none() | st.timedeltas(timedelta(0), timedelta(days=90)).map(NOW.__sub__),
     ),
-    is_open=st.booleans(),
+    due=st.none() | st.just(NOW + timedelta(seconds=5)),
     raised=st.dictionaries(st.sampled_from("abcde"), st.just(NOW)),
 )
 

@@ -262,7 +262,7 @@ def test_alerts_of_a_page_wait_to_be_told_together() -> None:
 
 
 def test_what_comes_while_others_wait_waits_with_them() -> None:
-    decision = follows(seen(), Memory(is_open=True))
+    decision = follows(seen(), Memory(due=NOW + timedelta(seconds=30)))
     assert isinstance(decision, Hold)
     assert decision.reason == "grouping"
 
@@ -291,7 +291,7 @@ def test_room_that_an_alert_has_taken_is_its_own_when_it_is_tried_again() -> Non
     assert isinstance(follows(seen(), memory, rule), Raise)
 
 
-@pytest.mark.parametrize("memory", [NOTHING, Memory(is_open=True)])
+@pytest.mark.parametrize("memory", [NOTHING, Memory(due=NOW + timedelta(seconds=30))])
 def test_high_priority_waits_for_nothing_but_quiet_hours_of_its_own(memory: Memory) -> None:
     event = seen(rule=BREAKING)
     assert isinstance(follows(event, memory, BREAKING), Raise)

@@ -53,13 +53,13 @@ class Known(Struct, frozen=True):
 class Memory(Struct, frozen=True):
     """What a decision by one rule needs to know of before.
 
-    known: of the entry's alert; None when there was none. is_open: alerts of this page are held by
-    this rule. raised: by alert, when alerts were raised by this rule, as far back as its limit.
+    known: of the entry's alert; None when there was none. due: when what is held of this page by
+    this rule is told. raised: by alert, when alerts were raised by this rule, as far back as its limit.
     early: a change of the entry's alert that came before the alert.
     """
 
     known: Known | None = None
-    is_open: bool = False
+    due: datetime | None = None
     raised: Mapping[str, datetime] = {}
     early: AlertEvent | None = None
 
@@ -241,13 +241,13 @@ def _raised(judged: Judged, now: datetime, memory: Memory, *, again: bool = Fals
                 return Suppress("retracted_before")
             data = replace(event.data, entry=early.data.entry)
             newest = replace(event, time=early.time, data=data)
-        return Hold(newest, until, why, rule.channels, again, early.id if early else "")
+        return Hold(newest, memory.due or until, why, rule.channels, again, early.id if early else "")
 
     if until := quiet_until(rule.quiet, now):
         if rule.quiet and rule.quiet.action == "drop":
             return Suppress("quiet_hours", judged.alert)
         return hold(until, "quiet_hours")
-    if rule.priority == "normal" and (rule.group_s or memory.is_open):
+    if rule.priority == "normal" and (rule.group_s or memory.due):
         return hold(now + timedelta(seconds=rule.group_s or 0), "grouping")
     if until := _full_until(rule, judged.alert, memory.raised, now):
         return hold(until, "at_most")

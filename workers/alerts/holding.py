@@ -45,7 +45,7 @@ class Holding:
     async def recall(self, rule: Rule, page: str, alert: str) -> Memory:
         """What is known of an alert, and what else bears on it by its rule."""
         keys, where = self._keys, place(rule.name, page)
-        ledger, group, held, is_closing, is_open = await self._scripts["recall"](
+        ledger, group, held, is_closing, due = await self._scripts["recall"](
             keys=[
                 *(keys.ledger(alert), keys.together(alert)),
                 *(keys.held(where), keys.closing(where)),
@@ -59,7 +59,7 @@ class Holding:
                 group = await self._redis.get(keys.together(lead.decode()))
             known = msgspec.structs.replace(known, group=group and _decoded(group, Group))
         change = early and _decoded(early, AlertEvent)
-        return Memory(known, bool(is_open), await self.raised(rule), change)
+        return Memory(known, due and _moment(float(due)), await self.raised(rule), change)
 
     async def raised(self, rule: Rule) -> dict[str, datetime]:
         """By alert, when alerts were raised by a rule that has a limit."""
