@@ -659,6 +659,22 @@ async def test_what_a_channel_returns_is_given_to_its_next_try_of_the_same_alert
         told = event.id
 
 
+async def test_who_was_told_is_corrected_also_when_the_rule_has_other_channels_by_now(
+    redis: Redis, keys: Keys
+) -> None:
+    now, channels = datetime.now(UTC), ("console", "ntfy:phone", "ntfy:late")
+    ledger = Ledger(redis, keys, max_events=MAX_EVENTS)
+    await ledger.raise_alert(alert_event(), now, channels[:2])
+    for name in channels[:2]:
+        queue = Queue(redis, keys, name, holder="me", lease_s=30, trip=5)
+        (taken,) = (await queue.take(9)).taken
+        ending = Ending(outcome="delivered", attempts=1, went="well")
+        assert await queue.settle(taken, ending, alert_event(), now) == ("delivered", "")
+    assert await ledger.change(alert_event("retracted"), ["console"], channels[1:])
+    waiting = [await redis.zcard(keys.queue(name)) for name in channels]
+    assert waiting == [1, 1, 0], "ntfy:late never had to do with it"
+
+
 async def test_redis_that_is_down_at_start_is_one_named_error(
     keys: Keys, receiver: Receiver, tmp_path: Any
 ) -> None:

@@ -142,6 +142,21 @@ def test_every_step_is_taken(move: Move, standing: Any) -> None:
         assert early == told, "whoever was to raise it may be late"
 
 
+def test_a_rule_that_is_off_still_corrects_what_stands() -> None:
+    off = replace(KEY, enabled=False)
+    gone = follows(seen("removed", sequence=2), known("raised"), off)
+    assert isinstance(gone, Change)
+    assert gone.event.type == "stoppress.alert.retracted"
+    edit = seen("edited", sequence=2, significance=FIGURE, changed=("body",))
+    assert isinstance(follows(edit, known("raised"), off), Change)
+    assert follows(seen(), NOTHING, off) == Suppress("rule_off")
+
+
+def test_what_never_matched_leaves_nothing_behind_when_it_is_withdrawn() -> None:
+    assert follows(seen("removed", labels=("x",)), NOTHING) == Suppress("not_raised")
+    assert isinstance(follows(seen("removed", labels=("x",)), known("raised")), Change)
+
+
 def test_what_changed_before_an_alert_is_held_is_in_what_is_held() -> None:
     """The event that raises it is handled again after its worker died; the change went before."""
     edit = judge(seen("edited", sequence=2, title="New", significance=FIGURE), KEY, NOW).updated

@@ -54,7 +54,8 @@ class Memory(Struct, frozen=True):
     """What a decision by one rule needs to know of before.
 
     known: of the entry's alert; None when there was none. due: when what is held of this page by
-    this rule is told. raised: by alert, when alerts were raised by this rule, as far back as its limit.
+    this rule is told. raised: by alert, when alerts were raised by this rule, as far back as its
+    limit.
     early: a change of the entry's alert that came before the alert.
     """
 
@@ -199,7 +200,7 @@ def settled(judged: Judged, now: datetime, memory: Memory) -> Decision:
             return Suppress("retracted_before")
         case "not_raised":
             early = judged.updated if judged.move == "changed" else judged.retracted
-            return Suppress("not_raised", early=early)
+            return Suppress("not_raised", early=early if judged.may_be_raised else None)
         case silence:
             return Suppress(silence)
 
@@ -241,7 +242,8 @@ def _raised(judged: Judged, now: datetime, memory: Memory, *, again: bool = Fals
                 return Suppress("retracted_before")
             data = replace(event.data, entry=early.data.entry)
             newest = replace(event, time=early.time, data=data)
-        return Hold(newest, memory.due or until, why, rule.channels, again, early.id if early else "")
+        known = early.id if early else ""
+        return Hold(newest, memory.due or until, why, rule.channels, again, known)
 
     if until := quiet_until(rule.quiet, now):
         if rule.quiet and rule.quiet.action == "drop":

@@ -110,20 +110,24 @@ class Ledger:
             await self.change(alert_in(early), channels)
         return bool(raised)
 
-    async def change(self, event: AlertEvent, channels: Sequence[str]) -> bool:
+    async def change(
+        self, event: AlertEvent, channels: Sequence[str], others: Sequence[str] = ()
+    ) -> bool:
         """Bring an alert into the state of this event, append that to the stream and queue it.
 
-        channels: as in raise_alert.
+        channels: as in raise_alert. others: channels that hear of it where they have had to do with
+        the alert: whoever was told is corrected.
         True when that was done now; False, and nothing done, when the alert does not stand, this
         event has had its effect, or is older than one that has.
         """
         state = state_of(event)
         may_come_from = TRANSITIONS[state]
         before = await self._change(
-            keys=self._touched(event, channels),
+            keys=self._touched(event, [*channels, *others]),
             args=[
                 event.data.alert, _keep_s(event, event.observed_at), self._max_events,
-                *_newest(event), state, len(may_come_from), *may_come_from, *flat(event),
+                *_newest(event), state, len(may_come_from), *may_come_from,
+                len(others), *others, *flat(event),
             ],
         )  # fmt: skip
         is_changed = before.decode() in may_come_from

@@ -175,7 +175,9 @@ class Raising:
         return [name for name in self._channels if channels is None or name in channels]
 
     async def _change(self, alert: AlertEvent, channels: tuple[str, ...] | None) -> None:
-        changed = await self._ledger.change(alert, self._to(channels))
+        to = self._to(channels)
+        others = [name for name in self._channels if name not in to]
+        changed = await self._ledger.change(alert, to, others)
         self._checkpoint("alert.changed")
         state = state_of(alert)
         if not changed:

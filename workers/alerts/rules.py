@@ -185,7 +185,8 @@ class Judged(Struct, frozen=True):
     """What a rule makes of an event, whatever was before.
 
     trace: what matched and what did not. move: None where `silence` says why. alert: its id.
-    raised, updated, retracted: what would be told, where the event gives cause.
+    raised, updated, retracted: what would be told, where the event gives cause. may_be_raised: an
+    alert of this entry may be on its way; False where it does not match now.
     """
 
     rule: Rule
@@ -196,6 +197,7 @@ class Judged(Struct, frozen=True):
     raised: AlertEvent | None = None
     updated: AlertEvent | None = None
     retracted: AlertEvent | None = None
+    may_be_raised: bool = True
 
     @property
     def base(self) -> Raise | Change | Suppress:
@@ -233,19 +235,22 @@ def judge(event: Event, rule: Rule, now: datetime, views: Views | None = None) -
     views = views or Views(event)
     trace = traced(rule.when, views.event)
     judged = Judged(rule, trace, alert=alert_id(event, rule))
-    if not rule.enabled:
-        return replace(judged, silence="rule_off")
     match event.type:
         case "stoppress.entry.published":
-            return _matched(judged, event, now, _because(event, trace))
+            judged = _matched(judged, event, now, _because(event, trace))
         case "stoppress.entry.edited":
-            return _edited(judged, event, now, views)
+            judged = _edited(judged, event, now, views)
         case "stoppress.entry.removed":
-            return _lost(judged, event, "its entry was withdrawn")
+            judged = _lost(judged, event, "its entry was withdrawn")
+            matches = traced(rule.when, views.entry).holds
+            judged = replace(judged, may_be_raised=matches is not False)
         case "stoppress.entry.restored":
-            return replace(judged, silence="restored")
+            judged = replace(judged, silence="restored")
         case _:
             assert_never(event.type)
+    if not rule.enabled and judged.move not in ("changed", "lost"):  # what stands is corrected
+        return replace(judged, move=None, silence="rule_off")
+    return judged
 
 
 def _matched(judged: Judged, event: EntryEvent, now: datetime, reason: str) -> Judged:
