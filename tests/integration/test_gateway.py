@@ -13,7 +13,7 @@ import pytest
 from aiohttp.test_utils import unused_port
 from redis.asyncio import Redis
 
-from service.cli import Following
+from service.cli.wiring import Following
 from service.client import subscribe
 from service.config import AlertSettings, GatewaySettings, PushSettings, Settings
 from service.connection import connect
