@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import MAXYEAR, UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +35,7 @@ PageType = Literal[
 AlertType = Literal[
     "stoppress.alert.raised", "stoppress.alert.updated", "stoppress.alert.retracted"
 ]
+AlertState = Literal["raised", "updated", "retracted"]
 
 Kind = Literal[
     "none", "correction", "figure", "polarity", "name", "label", "append", "typo", "rewrite"
@@ -164,6 +165,19 @@ class AlertEvent(Attributes, frozen=True, kw_only=True):
 
     type: AlertType
     data: AlertData
+
+    @property
+    def state(self) -> AlertState:
+        """The state that the alert is in after this event."""
+        match self.type:
+            case "stoppress.alert.raised":
+                return "raised"
+            case "stoppress.alert.updated":
+                return "updated"
+            case "stoppress.alert.retracted":
+                return "retracted"
+            case _:
+                assert_never(self.type)
 
 
 Event = EntryEvent | PageEvent | AlertEvent

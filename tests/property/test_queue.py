@@ -15,13 +15,12 @@ import pytest
 from msgspec import Struct
 from redis.asyncio import Redis
 
-from service.events import AlertEvent
+from service.events import AlertEvent, AlertState
 from service.keys import Keys
 from tests.alert_samples import alert_event
 from workers.alerts.delivery import next_step
 from workers.alerts.ledger import Ledger, alert_in
 from workers.alerts.queue import Ending, Queue, Taken
-from workers.alerts.rules import State, state_of
 
 RUNS = int(os.environ.get("STOPPRESS_RUNS", "300"))
 PARTS = 6
@@ -47,11 +46,11 @@ class Story(Struct):
         return [event.id for event in self.events].index(event_id)
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> AlertState | None:
         """What is true once it is raised, whatever came first."""
         if self.events[0].id not in self.known:
             return None
-        return state_of(self.newest)
+        return self.newest.state
 
     @property
     def newest(self) -> AlertEvent:
@@ -116,7 +115,7 @@ class Run:
         if self.dice.random() < 0.2:
             self.coming.insert(self.dice.randrange(len(self.coming) + 1), place)
         self.stories[alert].known.add(event.id)
-        if state_of(event) == "raised":
+        if event.state == "raised":
             await self.ledger.raise_alert(event, datetime.now(UTC), [CHANNEL, OTHER])
         else:
             await self.ledger.remember(event)  # where it was not raised yet

@@ -32,7 +32,7 @@ from workers.alerts.decisions import (
 from workers.alerts.grouping import Held
 from workers.alerts.limits import Limit
 from workers.alerts.quiet import Quiet
-from workers.alerts.rules import Change, Raise, Rule, Suppress, judge, state_of
+from workers.alerts.rules import Change, Raise, Rule, Suppress, judge
 
 NOW = datetime(2025, 4, 25, 9, 18, tzinfo=UTC)
 LABELS = ("breaking", "key", "summary")
@@ -282,8 +282,8 @@ class Model:
                 self.known = None
             case Change(event=told):
                 assert self.known is not None
-                self.known = replace(self.known, standing=state_of(told))
-                self.said.append(state_of(told))
+                self.known = replace(self.known, standing=told.state)
+                self.said.append(told.state)
             case Suppress(reason=reason, alert=alert) if alert:
                 assert self.known is None
                 self.known = Known(reason)

@@ -22,7 +22,6 @@ from service.observability import CHANNEL_OPEN, DEAD, DELIVERIES, DELIVERY_LAG, 
 from workers.alerts.channels import Channel, Undeliverable
 from workers.alerts.ledger import alert_in
 from workers.alerts.queue import Became, Ending, Found, Queue, Settled, Taken
-from workers.alerts.rules import state_of
 from workers.alerts.steps import Checkpoint, Clock, about, lag_ms
 from workers.consumer import REDIS_ERRORS, backoff_s
 
@@ -74,7 +73,7 @@ def next_step(taken: Taken, event: AlertEvent, *, is_left_alone: bool) -> Step:
     What was never told needs no retraction. What is past its deadline is not sent, but for the last
     try of one that failed before, which is due just then.
     """
-    if state_of(event) == "retracted" and taken.told is None and taken.doubt is None:
+    if event.state == "retracted" and taken.told is None and taken.doubt is None:
         return "drop"
     is_last_try = taken.attempt > 1 and taken.left_ms > -LAST_TRY_MS and not is_left_alone
     return "send" if taken.left_ms > 0 or is_last_try else "expire"

@@ -27,7 +27,7 @@ from service.errors import CorruptionError
 from service.events import AlertEvent, from_json, rfc3339, to_fields, to_json
 from service.keys import Keys
 from workers.alerts.grouping import place
-from workers.alerts.rules import TRANSITIONS, state_of
+from workers.alerts.rules import TRANSITIONS
 from workers.consumer import send_once
 
 # Counted from the deadline; afterwards the memory is given back.
@@ -120,7 +120,7 @@ class Ledger:
         True when that was done now; False, and nothing done, when the alert does not stand, this
         event has had its effect, or is older than one that has.
         """
-        state = state_of(event)
+        state = event.state
         may_come_from = TRANSITIONS[state]
         before = await self._change(
             keys=self._touched(event, [*channels, *others]),

@@ -37,7 +37,6 @@ from workers.alerts.rules import (
     Rule,
     Suppress,
     judge,
-    state_of,
 )
 from workers.alerts.steps import Checkpoint, Clock, Sleep, about, lag_ms
 from workers.consumer import REDIS_ERRORS, Fields
@@ -179,7 +178,7 @@ class Raising:
         others = [name for name in self._channels if name not in to]
         changed = await self._ledger.change(alert, to, others)
         self._checkpoint("alert.changed")
-        state = state_of(alert)
+        state = alert.state
         if not changed:
             log.debug("alert.suppressed", **about(alert), reason=f"not_to_be_{state}")
             return

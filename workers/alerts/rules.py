@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from service.events import AlertData, AlertEvent, AlertType, EntryEvent, Event
+from service.events import AlertData, AlertEvent, AlertState, AlertType, EntryEvent, Event
 from service.model import digest
 from service.rules import BUILT_IN, DAYS, Condition, Day, Priority, QuietAction, RuleSettings
 from service.wording import TemplateSettings
@@ -39,9 +39,8 @@ Silence = Literal[
 ]
 # Why an alert waits.
 Wait = Literal["quiet_hours", "grouping", "at_most"]
-State = Literal["raised", "updated", "retracted"]
 # What can be known of the alert of an entry by a rule. The last four will never be raised.
-Standing = Literal[State, "held", "grouped", "baseline", "uncertain", "expired", "quiet_hours"]
+Standing = Literal[AlertState, "held", "grouped", "baseline", "uncertain", "expired", "quiet_hours"]
 
 # From which states an alert can come into each; those without any come out of nothing. It is raised
 # once; after it was retracted nothing becomes of it any more.
@@ -353,16 +352,3 @@ def told_by(kind: AlertType, event: EntryEvent, rule: Rule, alert: str, reason: 
             deadline=deadline_of(event, rule),
         ),
     )
-
-
-def state_of(event: AlertEvent) -> State:
-    """The state that an alert is in after this event."""
-    match event.type:
-        case "stoppress.alert.raised":
-            return "raised"
-        case "stoppress.alert.updated":
-            return "updated"
-        case "stoppress.alert.retracted":
-            return "retracted"
-        case _:
-            assert_never(event.type)

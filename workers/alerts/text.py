@@ -14,10 +14,9 @@ from datetime import datetime
 from msgspec import Struct
 from yarl import URL
 
-from service.events import AlertEvent, rfc3339
+from service.events import AlertEvent, AlertState, rfc3339
 from service.plain import plain
 from service.wording import TemplateSettings
-from workers.alerts.rules import State, state_of
 
 TITLE_CHARACTERS = 150
 SUMMARY_CHARACTERS = 300
@@ -46,7 +45,7 @@ class Text(Struct, frozen=True):
     link: an http or https address in ASCII without quotes, brackets and spaces, or "".
     """
 
-    state: State
+    state: AlertState
     title: str
     body: str
     link: str
@@ -76,7 +75,7 @@ class Templates(Struct, frozen=True):
 
 def text_of(event: AlertEvent, templates: Templates) -> Text:
     """What an alert event says to people."""
-    state, fields = state_of(event), fields_of(event)
+    state, fields = event.state, fields_of(event)
     chosen = templates.by_key(event.data.rule)
     body = chosen[state].format_map(fields)
     lines = map(plain, body.splitlines())
@@ -91,7 +90,7 @@ def text_of(event: AlertEvent, templates: Templates) -> Text:
 
 def fields_of(event: AlertEvent) -> dict[str, str]:
     """Every field of wording.FIELDS for an event: one line each, without control characters."""
-    data, entry, state = event.data, event.data.entry, state_of(event)
+    data, entry, state = event.data, event.data.entry, event.state
     text = plain(entry.text)
     first = sentences(text, 1)
     title = plain(entry.title or "") or first or "(no title)"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import assert_never
 
 from service.events import AlertEvent
-from workers.gateway.answers import Alert, AlertChange, AlertLag, AlertState
+from workers.gateway.answers import Alert, AlertChange, AlertLag
 from workers.gateway.protocol import StreamId
 
 _LAST_MS = 253_402_300_799_000  # what a datetime can hold
@@ -18,7 +17,7 @@ def alerts_of(events: Iterable[Placed]) -> tuple[Alert, ...]:
     """The alerts that these events are of, in the order of the stream; those raised last first."""
     by_alert: dict[str, list[Placed]] = {}
     for one in events:
-        if state_of(one[1]) == "raised":
+        if one[1].state == "raised":
             before = by_alert.pop(one[1].data.alert, [])
             by_alert[one[1].data.alert] = before
         by_alert.setdefault(one[1].data.alert, []).append(one)
@@ -27,12 +26,12 @@ def alerts_of(events: Iterable[Placed]) -> tuple[Alert, ...]:
 
 def _alert(events: list[Placed]) -> Alert:
     last = events[-1][1]
-    raised = [one for one in events if state_of(one[1]) == "raised"]
+    raised = [one for one in events if one[1].state == "raised"]
     return Alert(
         alert=last.data.alert,
         rule=last.data.rule,
         priority=last.data.priority,
-        state=state_of(last),
+        state=last.state,
         page=last.data.page,
         entry=last.data.entry,
         deadline=last.data.deadline,
@@ -45,7 +44,7 @@ def _alert(events: list[Placed]) -> Alert:
 def _change(at: StreamId, event: AlertEvent) -> AlertChange:
     return AlertChange(
         id=event.id,
-        state=state_of(event),
+        state=event.state,
         reason=event.data.reason,
         event=event.data.event,
         seen=event.observed_at,
@@ -67,16 +66,3 @@ def _lag(at: StreamId, event: AlertEvent) -> AlertLag:
 def _moment(at: StreamId) -> datetime:
     """When Redis gave out this id; whoever writes to the stream can give any."""
     return datetime.fromtimestamp(min(at.ms, _LAST_MS) / 1000, UTC)
-
-
-def state_of(event: AlertEvent) -> AlertState:
-    """What an alert is after this event."""
-    match event.type:
-        case "stoppress.alert.raised":
-            return "raised"
-        case "stoppress.alert.updated":
-            return "updated"
-        case "stoppress.alert.retracted":
-            return "retracted"
-        case _:
-            assert_never(event.type)

@@ -9,13 +9,11 @@ import msgspec
 from msgspec import Struct
 
 from service.errors import StoppressError
-from service.events import Listed, Run
+from service.events import AlertState, Listed, Run
 from service.history import Revision
 from service.model import Entry, Health, Page, PageRef, PageStatus
 from service.rules import RuleSettings
 from workers.gateway.protocol import KnownEntry
-
-AlertState = Literal["raised", "updated", "retracted"]
 
 
 class PageSummary(Struct, frozen=True):

@@ -13,12 +13,11 @@ from aiohttp import web
 from service import config, history
 from service.config import PageSettings
 from service.errors import SubscriberError
-from service.events import EntryEvent
+from service.events import AlertState, EntryEvent
 from service.model import Page
 from workers.gateway.alert_board import AlertBoard
 from workers.gateway.answers import (
     Alerts,
-    AlertState,
     Difference,
     Entries,
     Followed,

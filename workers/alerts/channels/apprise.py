@@ -13,13 +13,12 @@ from contextvars import ContextVar
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 
 from service.config import AppriseSettings
-from service.events import AlertEvent
+from service.events import AlertEvent, AlertState
 from workers.alerts.channels import Undeliverable
 from workers.alerts.channels.guard import refused
-from workers.alerts.rules import State
 from workers.alerts.text import Templates, Text, text_of, unmentioned
 
-TYPES: dict[State, NotifyType] = {
+TYPES: dict[AlertState, NotifyType] = {
     "raised": NotifyType.WARNING,
     "updated": NotifyType.INFO,
     "retracted": NotifyType.INFO,

@@ -9,16 +9,15 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from service.events import AlertEvent
+from service.events import AlertEvent, AlertState
 from service.plain import plain
 from workers.alerts.channels import Undeliverable
-from workers.alerts.rules import State, state_of
 from workers.alerts.text import others_of
 
 TITLE_CHARACTERS = 200
 
 
-_LATER: dict[State, tuple[str, str]] = {
+_LATER: dict[AlertState, tuple[str, str]] = {
     "raised": ("", "bold"),
     "updated": (" UPDATED", "bold"),
     "retracted": (" RETRACTED", "bold strike"),
@@ -27,7 +26,7 @@ _LATER: dict[State, tuple[str, str]] = {
 
 def line(event: AlertEvent, zone: tzinfo | None) -> Text:
     """The line for an alert. zone: of the time shown, None for this machine's."""
-    entry, page, state = event.data.entry, event.data.page, state_of(event)
+    entry, page, state = event.data.entry, event.data.page, event.state
     moment = (entry.published or datetime.fromisoformat(event.time)).astimezone(zone)
     word, style = _LATER[state]
     return Text.assemble(

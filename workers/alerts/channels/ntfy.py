@@ -7,17 +7,16 @@ every device (https://docs.ntfy.sh/publish/#updating-deleting-notifications, fro
 from __future__ import annotations
 
 from service.config import NtfySettings
-from service.events import AlertEvent
+from service.events import AlertEvent, AlertState
 from workers.alerts.channels.guard import Sessions, address
 from workers.alerts.channels.http import Clock, Http
-from workers.alerts.rules import State
 from workers.alerts.text import Templates, Text, text_of
 
 # https://docs.ntfy.sh/publish/#message-priority. What changes a notification makes no noise.
 PRIORITIES = {"high": 5, "normal": 3}
 LATER_PRIORITY = 2
 # https://docs.ntfy.sh/emojis/: a tag that is an emoji's name is shown as that.
-TAGS: dict[State, str] = {"raised": "rotating_light", "updated": "pencil2", "retracted": "x"}
+TAGS: dict[AlertState, str] = {"raised": "rotating_light", "updated": "pencil2", "retracted": "x"}
 
 
 class NtfyChannel:

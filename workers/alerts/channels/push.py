@@ -24,7 +24,6 @@ from service.model import digest
 from workers.alerts.channels import Stragglers, Undeliverable
 from workers.alerts.channels.guard import Sessions, address
 from workers.alerts.channels.http import Clock, Http
-from workers.alerts.rules import state_of
 from workers.alerts.text import Templates, Text, cut, text_of
 from workers.consumer import REDIS_ERRORS
 from workers.subscriptions import PushSubscription, Subscriptions, VapidKey, unpacked
@@ -107,7 +106,7 @@ class PushChannel:
         """Who is to get this event, and whether anybody has it already."""
         everyone = await self._subscriptions.all()
         taken = await self._subscriptions.taken(event.data.alert)
-        only_told = state_of(event) == "retracted"
+        only_told = event.state == "retracted"
         waiting = [
             each
             for name, each in everyone.items()
