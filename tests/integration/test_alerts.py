@@ -97,7 +97,7 @@ async def publish(redis: Redis, keys: Keys, *events: Event) -> None:
 
 async def until_done(redis: Redis, stream: str, group: str) -> None:
     """Until the group has read its whole stream and acknowledged it."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             last = (await redis.xinfo_stream(stream))["last-generated-id"]
             for info in await redis.xinfo_groups(stream):
@@ -115,7 +115,7 @@ async def settle(redis: Redis, keys: Keys) -> None:
 
 async def until_empty(redis: Redis, keys: Keys, channel: str) -> None:
     """Until everything in the channel's queue is delivered or given up."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await redis.zcard(keys.queue(channel)):
             await asyncio.sleep(0.005)
 
