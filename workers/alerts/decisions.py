@@ -83,15 +83,17 @@ class Hold(Struct, frozen=True):
 
 
 class Refresh(Struct, frozen=True):
-    """An alert that is held is to say this instead."""
+    """An alert that is held is to say this instead. held: what it says now."""
 
     event: AlertEvent
+    held: AlertEvent
 
 
 class Unhold(Struct, frozen=True):
     """Tell nothing of an alert that is held: what it would say is not so any more."""
 
     event: AlertEvent
+    held: AlertEvent
 
 
 class Amend(Struct, frozen=True):
@@ -271,8 +273,9 @@ def _of_held(judged: Judged, step: Step, known: Known | None) -> Decision:
     if event is None or held is None or event.observed_at < held.observed_at:
         return Suppress("raised_before")  # the same, or older than what is held
     if step == "unhold":
-        return Unhold(event)
-    return Refresh(replace(event, id=held.id, data=replace(event.data, reason=held.data.reason)))
+        return Unhold(event, held)
+    data = replace(event.data, reason=held.data.reason)
+    return Refresh(replace(event, id=held.id, data=data), held)
 
 
 def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Decision:
@@ -292,10 +295,14 @@ def _told(judged: Judged, event: AlertEvent | None, known: Known | None) -> Deci
 
 
 def _is_stale(event: AlertEvent, part: Part | None) -> bool:
-    """Is a change older than what is told of its part? As the ledger has it of a single alert."""
-    if part is None or part.changed_at is None or event.observed_at >= part.changed_at:
+    """Is a change older than what is told of its part? As the ledger has it of a single alert.
+
+    A retraction is the last word whenever it comes, but for one of before the alert.
+    """
+    if part is None:
         return False
-    return event.type == "stoppress.alert.updated" or not part.last
+    newest = part.seen_at if event.state == "retracted" else part.changed_at or part.seen_at
+    return event.observed_at < newest
 
 
 # --- what was held ---------------------------------------------------------------------------

@@ -36,13 +36,14 @@ class Held(Struct, frozen=True):
 class Part(Struct, frozen=True):
     """An alert that was told as part of another.
 
-    event: the id of the event that raised it. last: of the one that last changed it. changed_at:
-    when that was, or when it was raised.
+    event: the id of the event that raised it. seen_at: when what was then told was seen. last: the
+    id of the event that last changed it, at changed_at.
     """
 
     alert: str
     event: str
     entry: Listed
+    seen_at: datetime
     last: str = ""
     changed_at: datetime | None = None
 
@@ -100,7 +101,7 @@ def as_one(events: Sequence[AlertEvent], deadline: datetime) -> tuple[AlertEvent
 
 
 def _part(event: AlertEvent) -> Part:
-    return Part(event.data.alert, event.data.event, _listed(event), "", event.observed_at)
+    return Part(event.data.alert, event.data.event, _listed(event), event.observed_at)
 
 
 def _listed(event: AlertEvent) -> Listed:
@@ -119,8 +120,8 @@ def changed(group: Group, event: AlertEvent) -> tuple[Group, AlertEvent]:
     old = group.part(alert)
     is_known = old is not None and old.last == event.data.event
     told_at = group.told_at if is_known else max(event.observed_at, group.told_at + _MOMENT)
-    new = Part(alert, old.event if old else "", listed, event.data.event, event.observed_at)
-    parts = tuple(new if part.alert == alert else part for part in group.parts)
+    change = {"entry": listed, "last": event.data.event, "changed_at": event.observed_at}
+    parts = tuple(replace(part, **change) if part.alert == alert else part for part in group.parts)
     group = Group(group.id, parts, told_at)
     standing = sum(not part.entry.withdrawn for part in parts)
     kind, reason = event.type, event.data.reason

@@ -99,19 +99,27 @@ class Holding:
             ],
         )
 
-    async def refresh(self, event: AlertEvent) -> bool:
-        """Replace what is held of an alert. False, and nothing done, when it is not held."""
-        where = place(event.data.rule, event.data.page.id)
-        return await self._run("refresh", [self._held(where)], [event.data.alert, _encoded(event)])
+    async def refresh(self, held: AlertEvent, event: AlertEvent) -> bool:
+        """Replace what is held of an alert. False, and nothing done, when it is not that."""
+        where, alert = place(held.data.rule, held.data.page.id), held.data.alert
+        kept = await self._kept(where, held)
+        values = [alert, kept, _encoded(event)]
+        return kept is not None and await self._run("refresh", [self._held(where)], values)
 
-    async def unhold(self, event: AlertEvent) -> bool:
-        """Let an alert go that is held. False, and nothing done, when it is about to be raised."""
-        where = place(event.data.rule, event.data.page.id)
-        return await self._unhold(where, event.data.alert)
+    async def unhold(self, held: AlertEvent) -> bool:
+        """Let an alert go that is held. False, and nothing done, when it is not that."""
+        where = place(held.data.rule, held.data.page.id)
+        kept = await self._kept(where, held)
+        return kept is not None and await self._unhold(where, held.data.alert, kept)
 
-    async def _unhold(self, where: str, alert: str) -> bool:
+    async def _kept(self, where: str, held: AlertEvent) -> bytes | None:
+        """As it stands there: another version may have written the same otherwise."""
+        kept: Any = await self._redis.hget(self._held(where), held.data.alert)
+        return kept if kept is not None and _decoded(kept, AlertEvent) == held else None
+
+    async def _unhold(self, where: str, alert: str, kept: bytes) -> bool:
         keys = [self._held(where), self._closing(where), self._due]
-        return await self._run("unhold", keys, [where, alert])
+        return await self._run("unhold", keys, [where, alert, kept])
 
     async def due(self, now: datetime) -> list[str]:
         """Names of places where something is due, the longest due first; at most some at once."""
@@ -124,7 +132,7 @@ class Holding:
             found: Any = await self._redis.hgetall(key)
             if found:
                 return _held(where, found, is_closed=is_closed)
-        await self._unhold(where, "")  # clears up
+        await self._unhold(where, "", b"")  # clears up
         return None
 
     async def postpone(self, held: Held, until: datetime) -> bool:

@@ -130,10 +130,10 @@ class Raising:
                 return await self._amend(decision)
             case Hold():
                 return await self._hold(decision)
-            case Refresh(event=alert):
-                return await self._holding.refresh(alert)
-            case Unhold(event=alert):
-                return await self._let_go(alert)
+            case Refresh():
+                return await self._holding.refresh(decision.held, decision.event)
+            case Unhold():
+                return await self._let_go(decision)
         return True
 
     async def _suppress(self, event: Event, rule: Rule, decision: Suppress) -> None:
@@ -209,8 +209,9 @@ class Raising:
         log.info("alert.held", **about(alert), reason=decision.reason, until=until)
         return True
 
-    async def _let_go(self, alert: AlertEvent) -> bool:
-        if not await self._holding.unhold(alert):
+    async def _let_go(self, decision: Unhold) -> bool:
+        alert = decision.event
+        if not await self._holding.unhold(decision.held):
             return False
         log.info("alert.let_go", **about(alert), reason=alert.data.reason[:200])
         # What it was held for may be handled again, where its worker has died.

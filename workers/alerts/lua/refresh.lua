@@ -1,7 +1,7 @@
--- Say something else of an alert that is held. KEYS held; ARGV alert, its event.
--- Returns 1 when that was done, 0 when it is not held any more.
-if redis.call('HEXISTS', KEYS[1], ARGV[1]) == 0 then
+-- Say something else of an alert that is held. KEYS held; ARGV alert, its event as held, and anew.
+-- Returns 1 when that was done, 0 when something else is held of it, or nothing.
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then
   return 0
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1

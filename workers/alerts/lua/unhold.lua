@@ -1,7 +1,7 @@
 -- Let an alert that is held go, and clear up where none is left.
--- KEYS held, closing, due; ARGV place, alert ("" only clears up).
--- Returns 1 when it is held no more, 0 when it is about to be raised.
-if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 1 then
+-- KEYS held, closing, due; ARGV place, alert ("" only clears up), its event as held.
+-- Returns 1 when that was done, 0 when something else is held of it, or nothing.
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[1], ARGV[2]) ~= ARGV[3] then
   return 0
 end
 redis.call('HDEL', KEYS[1], ARGV[2])
