@@ -80,6 +80,25 @@ async def test_who_stops_waiting_disturbs_nobody() -> None:
         await one
 
 
+async def test_what_nobody_waits_for_is_asked_no_more_and_whoever_comes_then_asks_anew() -> None:
+    world, shared = World(), Shared[int]()
+    begun = [asyncio.create_task(shared.ask(1, world.look)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    not_begun = asyncio.create_task(shared.ask(1, world.look))
+    await asyncio.sleep(0.01)
+    for one in (*begun, not_begun):
+        one.cancel()
+    await asyncio.gather(*begun, not_begun, return_exceptions=True)
+    world.time = 1
+    again = asyncio.create_task(shared.ask(1, world.look))
+    await asyncio.sleep(0.01)
+    assert asyncio.all_tasks() - {asyncio.current_task(), again} <= {*shared._begun.values()}
+    world.gate.set()
+    assert await again == 1
+    assert world.asked == 2
+    assert not shared._waiting
+
+
 @pytest.mark.filterwarnings("error")
 async def test_an_error_that_nobody_waits_for_is_no_trouble() -> None:
     shared = Shared[int]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -29,11 +30,15 @@ class State:
 
 
 class Shared(Generic[T]):
-    """Questions by their key. Whoever asks gets an answer that was begun after they asked."""
+    """Questions by their key. Whoever asks gets an answer that was begun after they asked.
+
+    What nobody waits for any more is not asked on: it would outlive the gateway.
+    """
 
     def __init__(self) -> None:
         self._begun: dict[Hashable, asyncio.Task[T]] = {}
         self._next: dict[Hashable, asyncio.Task[T]] = {}
+        self._waiting: Counter[asyncio.Task[T]] = Counter()
 
     async def ask(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         """The answer to a question; raises what it raises. key: who has the same asks the same."""
@@ -41,7 +46,20 @@ class Shared(Generic[T]):
             task = asyncio.create_task(self._answer(key, question))
             task.add_done_callback(_retrieved)
             self._next[key] = task
-        return await asyncio.shield(self._next[key])
+        task = self._next[key]
+        self._waiting[task] += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiting[task] -= 1
+            if not self._waiting[task]:
+                self._leave(key, task)
+
+    def _leave(self, key: Hashable, task: asyncio.Task[T]) -> None:
+        del self._waiting[task]
+        task.cancel()
+        if self._next.get(key) is task:  # whoever asks now is not to get the cancellation
+            del self._next[key]
 
     async def _answer(self, key: Hashable, question: Callable[[], Awaitable[T]]) -> T:
         if (before := self._begun.get(key)) is not None:
