@@ -233,6 +233,7 @@ class Raising:
 
     async def release_due(self) -> None:
         """Raise all that is due now. Raises what redis-py raises."""
+        await self._rules()  # so that also words that wait to be sent are those of the rules now
         for where in await self._holding.due(self._now()):
             try:
                 await self._release(where)
