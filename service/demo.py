@@ -75,7 +75,7 @@ async def demo(url: str, *, once: bool, speed: float, port: int, print_: Print) 
         async with asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(_read(stage.gateway, seen, print_))
             await seen.connected.wait()
-            await stage.start("poll", stage.page)
+            await asyncio.gather(stage.start("poll", stage.page), stage.start("alerts"))
             if once:
                 await _play_out(stage, seen, url)
                 reading.cancel()
@@ -146,16 +146,15 @@ async def _echo(output: asyncio.StreamReader) -> None:
 async def _stage(
     url: str, hook: str, speed: float, port: int, *, once: bool
 ) -> AsyncIterator[Stage]:
-    """The replayed page, the alerts worker and the gateway, ready. The poller is started later."""
+    """The replayed page and the gateway, ready. Who reads and writes the streams comes later."""
     with tempfile.TemporaryDirectory(prefix="stoppress-demo-") as folder:
         settings = Path(folder) / "stoppress.toml"
         settings.write_text(_settings(url, hook, console=not once), "utf-8")
         stage = Stage(_environ(settings))
         pace = ["--speed", "0"] if once else ["--speed", str(speed), "--max-gap", str(MAX_GAP_S)]
         try:
-            page, _, gateway = await asyncio.gather(
+            page, gateway = await asyncio.gather(
                 stage.start("replay", str(seed()), "--port", "0", *pace),
-                stage.start("alerts"),
                 stage.start("gateway", "--port", "0" if once else str(port)),
             )
             stage.page, stage.gateway = _address(page), _address(gateway).rstrip("/")
