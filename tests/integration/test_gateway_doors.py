@@ -446,7 +446,8 @@ KEYS = GatewaySettings(
 
 
 def signed(**claims: object) -> str:
-    lasting = {"exp": datetime.now(UTC) + timedelta(minutes=5), "aud": "stoppress"}
+    """Good for longer than the tests take: some of it is made when they are collected."""
+    lasting = {"exp": datetime.now(UTC) + timedelta(days=1), "aud": "stoppress"}
     return jwt.encode(lasting | claims, "j" * 32, algorithm="HS256")
 
 
