@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from redis.asyncio import Redis
 
 from service.connection import connect
@@ -17,6 +18,15 @@ from service.keys import Keys
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "seeds" / "bbc-live-2025-04-25.txt"
 _numbers = itertools.count(1)
+
+# Left alone it draws all local variables around a fault, which takes seconds of the event loop.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")
