@@ -391,7 +391,7 @@ class MetricsSettings(_Section, frozen=True):
     """
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    port: Port | None = None
 
 
 class PageSettings(_Section, frozen=True):

@@ -1,4 +1,4 @@
-"""HTTP header values that both our clients read. Pure."""
+"""HTTP header values that our clients read, and the origin of a server of ours. Pure."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def http_date(value: str | None) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def origin_of(host: str, port: int, *, scheme: str = "http") -> str:
+    """Scheme, host and port of a server, an IPv6 address in brackets (RFC 3986 section 3.2.2)."""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from service.config import LogSettings, MetricsSettings
 from service.errors import ConfigError
+from service.headers import origin_of
 
 REGISTRY = CollectorRegistry()
 
@@ -134,8 +135,7 @@ def metrics_served(settings: MetricsSettings) -> Iterator[str]:
             fix="set another metrics.host or metrics.port",
         ) from None
     try:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        yield f"http://{host}:{server.server_port}/metrics"
+        yield f"{origin_of(settings.host, server.server_port)}/metrics"
     finally:
         server.shutdown()
         server.server_close()

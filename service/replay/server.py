@@ -17,6 +17,7 @@ from aiohttp import web
 
 from service.errors import ConfigError
 from service.events import rfc3339
+from service.headers import origin_of
 from service.model import Entry, content_digest, digest
 from service.replay.playback import Clocked, Playback, Shown, Stepped
 from service.replay.recording import DEFAULT_WINDOW, Recording
@@ -219,8 +220,7 @@ class Serving:
     @property
     def origin(self) -> str:
         """Scheme, host and port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return origin_of(self.host, self.port)
 
     async def close(self) -> None:
         """Stop listening and let go of the port."""

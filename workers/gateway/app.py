@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from service.config import AlertSettings, GatewaySettings
 from service.errors import SubscriberError
+from service.headers import origin_of
 from service.keys import Keys
 from service.observability import REGISTRY
 from workers.gateway.access import Access, check_exposure
@@ -302,14 +303,10 @@ async def serve(
                 await hub.begun()
                 port = server.sockets[0].getsockname()[1]
                 scheme = "https" if settings.tls_cert else "http"
-                ready(f"{scheme}://{_printable(settings.host)}:{port}")
+                ready(origin_of(settings.host, port, scheme=scheme))
         finally:
             server.close()
     finally:
         await runner.cleanup()
         await redis.aclose()
         await blocking.aclose()
-
-
-def _printable(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
