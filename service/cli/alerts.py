@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from service.cli.base import (
     ping,
     redis_url,
     run,
+    show,
     utc_now,
     with_redis,
 )
@@ -36,6 +38,7 @@ from service.terminal import clock
 
 # The parts are imported where they are started: none waits for what only another needs.
 if TYPE_CHECKING:
+    from workers.alerts.holding import Holding
     from workers.alerts.letters import Letter, Letters
     from workers.alerts.rules import Rule
 
@@ -62,32 +65,37 @@ def _given(event: str) -> bytes | None:
     return Path(event).read_bytes() if Path(event).is_file() else None
 
 
-async def _explain(settings: Settings, wanted: str, *, as_json: bool) -> None:
+@asynccontextmanager
+async def _looked_up(
+    settings: Settings, wanted: str
+) -> AsyncIterator[tuple[Event, Mapping[str, Rule], Holding | None]]:
+    """An event, the rules by name, and who knows what was before; None for one that is given."""
     from workers.alerts import lookup
     from workers.alerts.current import CurrentRules, by_name
-    from workers.alerts.explaining import explain, lines
     from workers.alerts.holding import Holding
     from workers.rulebook import Rulebook
 
-    memories = {}
     if (data := _given(wanted)) is not None:
-        event = lookup.read(data, wanted)
-        rules = tuple(by_name(settings.alerts, {}).values())
-    else:
-        keys = Keys(settings.redis.prefix)
-        with redis_url(settings, start=False) as url:
-            await ping(settings, url)
-            async with connect(url) as redis:
-                event = await lookup.find(redis, keys, wanted)
-                current = CurrentRules(settings.alerts, Rulebook(redis, keys))
-                rules = tuple((await current()).values())
-                holding = Holding(redis, keys)
-                memories = await lookup.memories(holding, event, rules, utc_now())
-    for each in explain(event, rules, utc_now(), memories):
-        if as_json:
-            click.echo(msgspec.json.encode(each))
-        else:
-            out.print("\n".join(lines(each)))
+        yield lookup.read(data, wanted), by_name(settings.alerts, {}), None
+        return
+    keys = Keys(settings.redis.prefix)
+    with redis_url(settings, start=False) as url:
+        await ping(settings, url)
+        async with connect(url) as redis:
+            event = await lookup.find(redis, keys, wanted)
+            rules = await CurrentRules(settings.alerts, Rulebook(redis, keys))()
+            yield event, rules, Holding(redis, keys)
+
+
+async def _explain(settings: Settings, wanted: str, *, as_json: bool) -> None:
+    from workers.alerts import lookup
+    from workers.alerts.explaining import explain, lines
+
+    async with _looked_up(settings, wanted) as (event, by_name, holding):
+        rules = tuple(by_name.values())
+        memories = await lookup.memories(holding, event, rules, utc_now()) if holding else {}
+    found = explain(event, rules, utc_now(), memories)
+    show(found, lambda each: "\n".join(lines(each)), as_json=as_json)
 
 
 @alerts.command(name="preview")
@@ -111,23 +119,15 @@ def preview_command(
 async def _preview(
     settings: Settings, wanted: str | None, rule: str, channel: str | None, *, as_json: bool
 ) -> None:
-    from workers.alerts import lookup
-    from workers.alerts.current import CurrentRules, by_name
+    from workers.alerts.current import by_name
     from workers.alerts.preview import SAMPLE, lines, previews
     from workers.alerts.worker import wording
-    from workers.rulebook import Rulebook
 
     event: Event = SAMPLE
     rules: Mapping[str, Rule] = by_name(settings.alerts, {})
-    if wanted is not None and (data := _given(wanted)) is not None:
-        event = lookup.read(data, wanted)
-    elif wanted is not None:
-        keys = Keys(settings.redis.prefix)
-        with redis_url(settings, start=False) as url:
-            await ping(settings, url)
-            async with connect(url) as redis:
-                event = await lookup.find(redis, keys, wanted)
-                rules = await CurrentRules(settings.alerts, Rulebook(redis, keys))()
+    if wanted is not None:
+        async with _looked_up(settings, wanted) as found:
+            event, rules, _ = found
     if not isinstance(event, EntryEvent):
         what = "an event of a page is told in no alert"
         raise ConfigError("event.unknown", what, where=wanted or "")
@@ -140,11 +140,8 @@ async def _preview(
     shown = chosen if channel is None else {channel: chosen[channel]}
     if not shown:
         raise ConfigError("channel.unknown", "no channel that shows text is set up")
-    for each in previews(event, rules[rule], shown):
-        if as_json:
-            click.echo(msgspec.json.encode(each))
-        else:
-            out.print("\n".join(lines(each)))
+    texts = previews(event, rules[rule], shown)
+    show(texts, lambda each: "\n".join(lines(each)), as_json=as_json)
 
 
 def _known(names: Iterable[str]) -> str:
@@ -233,17 +230,16 @@ def list_dead(state: State, as_json: bool) -> None:
     """List the dead letters, the oldest first."""
 
     async def work(letters: Letters) -> None:
-        for each in await letters.all():
-            if as_json:
-                click.echo(msgspec.json.encode(each))
-                continue
-            where = each.channel or f"{each.stream} {each.message}"
-            tries = f"{each.attempts} tries" if each.channel else ""
-            title = plain((each.event and each.event.data.entry.title) or each.detail)
-            words = (each.id, each.reason, where, tries, title)
-            out.print("  ".join(filter(None, map(plain, words))))
+        show(await letters.all(), _line, as_json=as_json)
 
     _with_letters(state, work)
+
+
+def _line(letter: Letter) -> str:
+    where = letter.channel or f"{letter.stream} {letter.message}"
+    tries = f"{letter.attempts} tries" if letter.channel else ""
+    title = (letter.event and letter.event.data.entry.title) or letter.detail
+    return "  ".join(filter(None, map(plain, (letter.id, letter.reason, where, tries, title))))
 
 
 async def _letter(letters: Letters, letter_id: str) -> Letter:

@@ -7,11 +7,11 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -29,6 +29,10 @@ from service.observability import configure_logs
 from service.plain import plain
 from service.store import Store
 
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+T = TypeVar("T")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -37,6 +41,15 @@ out = Console(highlight=False, soft_wrap=True, markup=False)
 def utc_now() -> datetime:
     """The real clock."""
     return datetime.now(UTC)
+
+
+def show(many: Iterable[T], shown: Callable[[T], RenderableType], *, as_json: bool) -> None:
+    """Print each of them, as a line of JSON or as it is to be shown."""
+    for each in many:
+        if as_json:
+            click.echo(msgspec.json.encode(each))
+        else:
+            out.print(shown(each))
 
 
 # --- running -------------------------------------------------------------------------------------
@@ -161,24 +174,27 @@ async def ping(settings: Settings, url: str) -> None:
         await store_of(redis, settings, url).ping()
 
 
-async def with_store(
-    settings: Settings, work: Callable[[Store], Awaitable[None]], *, start: bool = True
-) -> None:
-    """Do one thing with the store: on the running server, or on one started for this."""
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[tuple[Redis, str]]:
+    """A client of the running server, or of one started for this, and its address."""
     running = embedded.is_running(config.data_dir(settings))
-    with redis_url(settings, start=start and not running) as url:
+    with redis_url(settings, start=not running) as url:
         async with connect(url) as redis:
-            await work(store_of(redis, settings, url))
+            yield redis, url
+
+
+async def with_store(settings: Settings, work: Callable[[Store], Awaitable[None]]) -> None:
+    """Do one thing with the store: on the running server, or on one started for this."""
+    async with _connected(settings) as (redis, url):
+        await work(store_of(redis, settings, url))
 
 
 async def with_redis(
     settings: Settings, work: Callable[[Redis, Keys], Coroutine[Any, Any, None]]
 ) -> None:
     """Do one thing on Redis: on the running server, or on one started for this."""
-    running = embedded.is_running(config.data_dir(settings))
-    with redis_url(settings, start=not running) as url:
-        async with connect(url) as redis:
-            await work(redis, Keys(settings.redis.prefix))
+    async with _connected(settings) as (redis, _):
+        await work(redis, Keys(settings.redis.prefix))
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from mimetypes import guess_type
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 import msgspec
 
 from service import config
-from service.cli.base import State, cli, contact_option, out, pass_state, run, with_store
+from service.cli.base import State, cli, contact_option, out, pass_state, run, show, with_store
 from service.cli.pages import select_option, selectors, source_option, zone_option
 from service.cli.wiring import fetcher_of, http_session
 from service.client import subscribe
@@ -26,8 +25,6 @@ from service.terminal import line, listed, marked, told
 
 # The parts are imported where they are started: none waits for what only another needs.
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from service.history import Revision
     from service.sources.base import Document, Source
 
@@ -108,7 +105,7 @@ def history_command(
                 fix=f"pages: {', '.join(sorted(await store.pages())) or 'none'}",
             )
         if entry_id is None:
-            _show(history.as_of(events, moment), listed, as_json=as_json)
+            show(history.as_of(events, moment), listed, as_json=as_json)
             return
         kept = [
             one
@@ -120,19 +117,9 @@ def history_command(
         if pair:
             _show_difference(kept, *pair, as_json=as_json)
         else:
-            _show(kept, told, as_json=as_json)
+            show(kept, told, as_json=as_json)
 
     run(with_store(state.settings(), work))
-
-
-def _show(
-    revisions: list[Revision], shown: Callable[[Revision], RenderableType], *, as_json: bool
-) -> None:
-    for each in revisions:
-        if as_json:
-            click.echo(msgspec.json.encode(each))
-        else:
-            out.print(shown(each))
 
 
 def _show_difference(kept: list[Revision], old: int, new: int, *, as_json: bool) -> None:
