@@ -216,7 +216,16 @@ class WebhookSettings(_Section, frozen=True):
     allow_private: bool = False
 
 
-class NtfySettings(_Section, frozen=True):
+class TextualSettings(_Section, frozen=True, kw_only=True):
+    """A channel that shows text: a webhook gets the event, the console has a line of its own.
+
+    templates: what is said there.
+    """
+
+    templates: TemplateSettings = TemplateSettings()
+
+
+class NtfySettings(TextualSettings, frozen=True):
     """A topic of ntfy.
 
     topic: whoever knows its name can read it. url: the server. token: an access token, where the
@@ -228,10 +237,9 @@ class NtfySettings(_Section, frozen=True):
     token: Secret | None = None
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-    templates: TemplateSettings = TemplateSettings()
 
 
-class SlackSettings(_Section, frozen=True):
+class SlackSettings(TextualSettings, frozen=True):
     """A channel of Slack: either token and channel, or webhook_url.
 
     token: of a bot with the scope chat:write. channel: its id, such as C0123456789. webhook_url:
@@ -244,7 +252,6 @@ class SlackSettings(_Section, frozen=True):
     api_url: HttpUrl = "https://slack.com/api"
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-    templates: TemplateSettings = TemplateSettings()
 
     def __post_init__(self) -> None:
         as_app = self.token is not None and self.channel is not None
@@ -253,16 +260,15 @@ class SlackSettings(_Section, frozen=True):
             raise ValueError("give either token and channel, or webhook_url")
 
 
-class DiscordSettings(_Section, frozen=True):
+class DiscordSettings(TextualSettings, frozen=True):
     """A channel of Discord. url: of its webhook."""
 
     url: HttpUrl
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-    templates: TemplateSettings = TemplateSettings()
 
 
-class TelegramSettings(_Section, frozen=True):
+class TelegramSettings(TextualSettings, frozen=True):
     """A chat of Telegram.
 
     token: of a bot that may write there. chat: its number as text, or @ and a channel's name.
@@ -274,10 +280,9 @@ class TelegramSettings(_Section, frozen=True):
     api_url: HttpUrl = "https://api.telegram.org"
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-    templates: TemplateSettings = TemplateSettings()
 
 
-class EmailSettings(_Section, frozen=True):
+class EmailSettings(TextualSettings, frozen=True):
     """Recipients of e-mail, and the server that takes it.
 
     host: of an SMTP server. sender, recipients: addresses. security: STARTTLS, TLS from the start,
@@ -294,7 +299,6 @@ class EmailSettings(_Section, frozen=True):
     password: str | None = None
     ca_file: str | None = None
     timeout_s: Seconds = 30.0
-    templates: TemplateSettings = TemplateSettings()
 
     def __post_init__(self) -> None:
         if (self.username is None) != (self.password is None):
@@ -303,15 +307,14 @@ class EmailSettings(_Section, frozen=True):
             raise ValueError('a password is not sent in the clear: security = "none" has none')
 
 
-class AppriseSettings(_Section, frozen=True):
+class AppriseSettings(TextualSettings, frozen=True):
     """A destination of Apprise. url: of one service, as Apprise writes it."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
     timeout_s: Seconds = 30.0
-    templates: TemplateSettings = TemplateSettings()
 
 
-class PushSettings(_Section, frozen=True):
+class PushSettings(TextualSettings, frozen=True):
     """Web Push, to the browsers that subscribed.
 
     contact: mailto: or https: address of whoever runs this, for the push services. ttl_s: for so
@@ -324,7 +327,6 @@ class PushSettings(_Section, frozen=True):
     hosts: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9.*-]{1,253}$")], ...] = ()
     timeout_s: Seconds = 10.0
     allow_private: bool = False
-    templates: TemplateSettings = TemplateSettings()
 
 
 class AlertSettings(_Section, frozen=True):
@@ -367,14 +369,17 @@ class AlertSettings(_Section, frozen=True):
     @property
     def channels(self) -> tuple[str, ...]:
         """The names of all channels that are set up, as rules name them."""
-        receivers = (
-            f"{'webhook' if table == 'webhooks' else table}:{name}"
+        return (*(["console"] if self.console else []), *self.receivers)
+
+    @property
+    def receivers(self) -> dict[str, WebhookSettings | TextualSettings]:
+        """The settings of all channels but the console, by their names."""
+        named = {
+            f"{'webhook' if table == 'webhooks' else table}:{name}": each
             for table in CHANNELS
-            for name in getattr(self, table)
-        )
-        console = ("console",) if self.console else ()
-        push = ("push",) if self.push is not None else ()
-        return (*console, *receivers, *push)
+            for name, each in getattr(self, table).items()
+        }
+        return named if self.push is None else {**named, "push": self.push}
 
 
 class LogSettings(_Section, frozen=True):

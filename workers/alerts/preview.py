@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from service.events import EntryData, EntryEvent, Observed
+from service.events import AlertType, EntryData, EntryEvent, Observed
 from service.model import Entry, PageRef, Paragraph
 from workers.alerts.rules import Rule, alert_id, news_in, told_by
 from workers.alerts.text import Templates, Text, text_of
@@ -55,15 +55,13 @@ def previews(event: EntryEvent, rule: Rule, channels: Mapping[str, Templates]) -
 
     channels: what is said in each, by name.
     """
-    change = news_in(event) or "figure: 9 killed → 12 killed"
-    told = [
-        told_by("stoppress.alert.raised", event, rule, alert_id(event, rule), "it matches"),
-        told_by("stoppress.alert.updated", event, rule, alert_id(event, rule), change),
-        told_by(
-            "stoppress.alert.retracted", event, rule, alert_id(event, rule),
-            "its entry was withdrawn",
-        ),
-    ]  # fmt: skip
+    reasons: dict[AlertType, str] = {
+        "stoppress.alert.raised": "it matches",
+        "stoppress.alert.updated": news_in(event) or "figure: 9 killed → 12 killed",
+        "stoppress.alert.retracted": "its entry was withdrawn",
+    }
+    alert = alert_id(event, rule)
+    told = [told_by(kind, event, rule, alert, reason) for kind, reason in reasons.items()]
     for channel, templates in channels.items():
         for each in told:
             yield Shown(channel, text_of(each, templates))

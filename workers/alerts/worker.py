@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 
 from redis.asyncio import Redis
 
-from service.config import CHANNELS, AlertSettings
+from service.config import AlertSettings, TextualSettings
 from service.errors import StoreError
 from service.keys import Keys
 from workers.alerts.canary import CanaryChannel, Watch
@@ -41,18 +41,15 @@ from workers.rulebook import Rulebook
 from workers.subscriptions import Subscriptions
 
 DEFAULT_PACE = Pace()
-# Tables of channels that show text: a webhook gets the event, the console has a line of its own.
-TEXTUAL = tuple(kind for kind in CHANNELS if kind != "webhooks")
 
 
 def wording(settings: AlertSettings, of_rule: OfRule) -> dict[str, Templates]:
     """By channel, of those that show text, what is said there. of_rule: the templates of a rule."""
-    own = {
-        **{f"{kind}:{name}": each.templates for kind in TEXTUAL
-           for name, each in getattr(settings, kind).items()},
-        **({"push": settings.push.templates} if settings.push else {}),
-    }  # fmt: skip
-    return {name: Templates((each, settings.templates), of_rule) for name, each in own.items()}
+    return {
+        name: Templates((each.templates, settings.templates), of_rule)
+        for name, each in settings.receivers.items()
+        if isinstance(each, TextualSettings)
+    }
 
 
 def open_channels(
