@@ -350,6 +350,7 @@ def case_keys() -> Iterator[Keys]:
     return (Keys(prefix=f"killed-{os.getpid()}-{number}") for number in itertools.count(1))
 
 
+@pytest.mark.timeout(600)  # twenty seconds, on a machine that does nothing else
 async def test_a_worker_killed_at_any_step_loses_no_alert_on_any_channel(
     redis: Redis, case_keys: Iterator[Keys], workers: Workers, tmp_path: Path
 ) -> None:

@@ -193,6 +193,7 @@ def _of_event(kind: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{family}Event"}
 
 
+@pytest.mark.timeout(600)  # twenty seconds, on a machine that does nothing else
 @pytest.mark.parametrize("settings", [SETTINGS, LOCKED], ids=["open", "locked"])
 async def test_answers_are_as_the_description_says(
     desk: Desk, settings: GatewaySettings, tmp_path: Path
