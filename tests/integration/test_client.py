@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 import re
-import shutil
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -46,6 +45,7 @@ from tests.alert_samples import alert_event
 from tests.faulty_proxy import FaultyProxy, faulty_proxy
 from tests.integration.test_gateway import Desk
 from tests.pages import entry, page_of
+from tests.programs import installed
 from tests.stream import events_in
 from tests.waiting import eventually
 
@@ -180,13 +180,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def node() -> list[str]:
-    """Node with a WebSocket. Without it the test fails in CI and is skipped elsewhere."""
-    if path := shutil.which("node"):
-        return [path, "--no-warnings", "--experimental-websocket"]  # Node 22 has it anyway
-    missing = "NOT RUN: no node on PATH (apt-get install nodejs)"
-    if os.environ.get("CI"):
-        pytest.fail(missing, pytrace=False)
-    pytest.skip(missing)
+    """Node with a WebSocket, which Node 22 has anyway."""
+    path = installed("node", package="nodejs")
+    return [path, "--no-warnings", "--experimental-websocket"]
 
 
 class Client:

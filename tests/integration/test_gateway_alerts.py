@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import shlex
-import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +22,7 @@ from tests.alert_samples import alert_event, entry_event
 from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import Desk
 from tests.integration.test_gateway_doors import JSON, settled, until
+from tests.programs import installed
 from tests.receivers.push import PushService
 from workers import subscriptions
 from workers.alerts.channels.guard import open_sessions
@@ -567,8 +567,7 @@ async def test_the_service_worker_is_of_the_whole_origin_and_can_load_nothing(
 
 
 async def test_the_commands_in_the_docs_of_alerts_work(desk: AlertDesk) -> None:
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
+    installed("curl", package="curl")
     docs = (ROOT / "docs" / "alerts.md").read_text("utf-8")
     commands = re.findall(r"^curl .*$", docs, re.MULTILINE)
     async with desk.serving(push=PUSH):

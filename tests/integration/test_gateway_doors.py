@@ -7,7 +7,6 @@ import base64
 import json
 import re
 import shlex
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from service.keys import Keys
 from service.observability import CLOSES
 from tests.e2e.commands import ROOT
 from tests.integration.test_gateway import SETTINGS, Desk
+from tests.programs import installed
 from workers.gateway.protocol import Position, StreamId, cursor
 
 JSON = dict[str, object]
@@ -557,8 +557,7 @@ async def test_an_address_has_so_many_connections_and_no_more(desk: Desk) -> Non
 
 
 async def test_the_commands_in_the_docs_work(desk: Desk, tmp_path: Path) -> None:
-    if not shutil.which("curl"):
-        pytest.skip("curl is not installed")
+    installed("curl", package="curl")
     docs = (ROOT / "docs" / "feed.md").read_text("utf-8")
     commands = re.findall(r"^curl .*$", docs, re.MULTILINE)
     answers = [rb"\{.alerts.:", rb"event: hello", rb"\{.cursor", rb"\{.page.:", rb"$"]
