@@ -46,12 +46,6 @@ FEW = 30
 each = pytest.mark.parametrize("markup", MARKUPS)
 
 
-def need_source(markup: str) -> None:
-    name = MARKUPS[markup].SOURCE
-    if name not in sources.SOURCES:
-        pytest.skip(f"there is no source {name} to read the markup {markup}")
-
-
 def days_of(markup: str) -> int:
     source = MARKUPS[markup].SOURCE
     sharers = sum(source == module.SOURCE for module in MARKUPS.values())
@@ -70,7 +64,6 @@ def told(report: Report, hire: Hire) -> str:
 @pytest.mark.timeout(600)
 def test_every_day_is_told_as_it_was(markup: str) -> None:
     """Precision 1 and recall 1 on each day, and every fault has fired."""
-    need_source(markup)
     days = [live(plan(markup, n), script(markup, n), in_memory) for n in range(days_of(markup))]
     events = sum((day.events for day in days), Counter[str]())
     fired = sum((day.fired for day in days), Counter[str]())
@@ -87,7 +80,6 @@ def test_every_day_is_told_as_it_was(markup: str) -> None:
 async def test_a_day_over_http_with_the_real_store_is_told_as_it_was(
     markup: str, redis: Redis, keys: Keys
 ) -> None:
-    need_source(markup)
     for seed in range(1000, 1000 + HTTP_DAYS):
         own = Keys(prefix=f"{keys.prefix}-{seed}")
         async with day_over_http(markup, seed, redis, own) as day:
@@ -193,8 +185,6 @@ def events_between(before: bytes, after: bytes, source: str) -> list[str]:
 
 def test_a_dead_blog_captured_years_apart_gives_no_event(corpus: Path) -> None:
     """Same blocks; white space, addresses, class names and element ids differ."""
-    if "guardian" not in sources.SOURCES:
-        pytest.skip("there is no source guardian")
     before, after = ((corpus / name).read_bytes() for name in CAPTURES)
     assert events_between(before, after, "guardian") == []
 
