@@ -8,25 +8,21 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from redis.asyncio import Redis
 
+from service.config import LogSettings
 from service.connection import connect
 from service.embedded import embedded
 from service.keys import Keys
+from service.observability import configure_logs
 
 ROOT = Path(__file__).parent.parent
 SEED = ROOT / "seeds" / "bbc-live-2025-04-25.txt"
 _numbers = itertools.count(1)
 
-# Left alone it draws all local variables around a fault, which takes seconds of the event loop.
-structlog.configure(
-    processors=[
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
+# As the program itself does. Left alone structlog draws all local variables around a fault, which
+# takes seconds of the event loop.
+configure_logs(LogSettings(level="debug", format="console"))
 
 
 @pytest.fixture(scope="session")
