@@ -131,13 +131,14 @@ class Worker:
         """
         await eventually(self.is_there, "a service worker")
         said = {"origin": self._origin, "registrationId": self.registration, "data": data}
-        for _ in range(PUSHES):
-            await self._session.send("ServiceWorker.deliverPushMessage", said)
+        for _ in range(PUSHES - 1):
             with suppress(AssertionError):
-                return await self._shows(**wanted)
-        return await self._shows(**wanted)
+                return await self._push(said, wanted)
+        return await self._push(said, wanted)
 
-    async def _shows(self, **wanted: object) -> list[dict[str, Any]]:
+    async def _push(self, said: dict[str, str], wanted: dict[str, object]) -> list[dict[str, Any]]:
+        await self._session.send("ServiceWorker.deliverPushMessage", said)
+
         async def look() -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = await self.tab.evaluate(SHOWN)
             return found if any(one.items() >= wanted.items() for one in found) else []
